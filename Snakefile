@@ -1,0 +1,38 @@
+# The whole graph at a glance: fetch -> (poses) -> train -> predict -> (mesh) -> evaluate
+# -> tabulate and plot -> page. `snakemake --cores all` runs the scale named in config.yaml.
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+# Silences the lint about environments and is inert unless containers are asked for.
+container: "docker://python:3.11-slim"
+
+
+resource_scopes:
+    gpu="local",
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/poses.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/predict.smk"
+include: "workflow/rules/mesh.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/page.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"results/{SCALE}/index.html",
+        f"results/{SCALE}/summary.csv",
+    localrule: True

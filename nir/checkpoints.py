@@ -1,0 +1,67 @@
+"""Checkpoints: where an interrupted training goes on.
+
+A folder belongs to one recipe, one subject and one state of the code (its name is their hash), and
+holds the last two states. Each file starts with the SHA-256 of what follows, so that a damaged one
+is recognised and the one before it is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nir.files import written_whole
+
+DIGEST_BYTES = 32
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoint folder of one training."""
+
+    folder: Path
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*.pt"), reverse=True)
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write the state after `step` updates and drop all but the last two."""
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        payload = buffer.getvalue()
+        with written_whole(self.folder / f"step-{step:09d}.pt") as temporary:
+            temporary.write_bytes(hashlib.sha256(payload).digest() + payload)
+        for old in self._files()[KEPT:]:
+            old.unlink(missing_ok=True)
+
+    def load_last(self, device: torch.device, say: Callable[[str], None]) -> dict[str, Any] | None:
+        """Return the newest undamaged state, or None; `say` hears of damaged ones."""
+        for path in self._files():
+            content = path.read_bytes()
+            digest, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+            if hashlib.sha256(payload).digest() == digest:
+                return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+            say(f"{path}: damaged checkpoint, set aside; going on from the one before it")
+            path.rename(path.with_suffix(".damaged"))
+        return None
+
+    def keep_batch(self, step: int, term: str, batch: Any) -> Path:
+        """Keep the batch on which `term` was not finite, and return its path."""
+        path = self.folder / f"not-finite-step-{step:09d}.pt"
+        with written_whole(path) as temporary:
+            torch.save({"step": step, "term": term, "batch": batch}, temporary)
+        return path
+
+    def remove(self) -> None:
+        """Delete the folder, once what it led to is written."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.folder)

@@ -1,0 +1,102 @@
+"""nir evaluate | tabulate | plot | summarise | page: from predictions on disk to what people read.
+
+A *plan* is the JSON of `nir.experiments.Experiment.plan`: title, claims and runs of an experiment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from nir.commands.options import add_log
+
+
+def add_to(commands: argparse._SubParsersAction) -> None:
+    """Add these commands to the command line."""
+    evaluate = commands.add_parser("evaluate", help="compute the metrics of an experiment")
+    _add_plan(evaluate)
+    evaluate.add_argument("--results", type=Path, required=True, help="results/SCALE")
+    evaluate.add_argument("--weights", type=Path, help="folder of LPIPS weights")
+    evaluate.add_argument("--out", type=Path, required=True, help="metrics.csv")
+    evaluate.set_defaults(command=_evaluate)
+
+    tabulate = commands.add_parser("tabulate", help="ours beside the published numbers")
+    _add_plan(tabulate)
+    tabulate.add_argument("--metrics", type=Path, required=True)
+    tabulate.add_argument("--published", type=Path, nargs="*", default=[])
+    tabulate.add_argument("--csv", type=Path, required=True)
+    tabulate.add_argument("--markdown", type=Path, required=True)
+    tabulate.set_defaults(command=_tabulate)
+
+    plot = commands.add_parser("plot", help="draw one figure of an experiment")
+    plot.add_argument("figure")
+    _add_plan(plot)
+    plot.add_argument("--metrics", type=Path, required=True)
+    plot.add_argument("--results", type=Path, required=True, help="results/SCALE")
+    plot.add_argument("--png", type=Path, required=True)
+    plot.add_argument("--pdf", type=Path, required=True)
+    plot.set_defaults(command=_plot)
+
+    summarise = commands.add_parser("summarise", help="every number in one file")
+    summarise.add_argument("--tables", type=Path, nargs="+", required=True)
+    summarise.add_argument("--metrics", type=Path, nargs="+", required=True)
+    summarise.add_argument("--out", type=Path, required=True)
+    summarise.set_defaults(command=_summarise)
+
+    page = commands.add_parser("page", help="the page a person reads")
+    page.add_argument("--plans", type=json.loads, required=True, metavar="JSON")
+    page.add_argument("--scale", required=True)
+    page.add_argument("--out", type=Path, required=True)
+    page.set_defaults(command=_page)
+    for command in (evaluate, tabulate, plot, summarise, page):
+        add_log(command)
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--plan", type=json.loads, required=True, metavar="JSON")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from nir.evaluation import evaluate_experiment
+
+    evaluate_experiment(
+        options.plan, options.results, out=options.out, weights_folder=options.weights
+    )
+
+
+def _tabulate(options: argparse.Namespace) -> None:
+    from nir.reporting.tables import tabulate
+
+    tabulate(
+        options.plan,
+        metrics=options.metrics,
+        published=options.published,
+        csv=options.csv,
+        markdown=options.markdown,
+    )
+
+
+def _plot(options: argparse.Namespace) -> None:
+    from nir.reporting.figures import plot
+
+    plot(
+        options.figure,
+        options.plan,
+        metrics=options.metrics,
+        results=options.results,
+        png=options.png,
+        pdf=options.pdf,
+    )
+
+
+def _summarise(options: argparse.Namespace) -> None:
+    from nir.reporting.tables import summarise
+
+    summarise(tables=options.tables, metrics=options.metrics, out=options.out)
+
+
+def _page(options: argparse.Namespace) -> None:
+    from nir.reporting.page.writer import write_page
+
+    write_page(options.plans, scale=options.scale, out=options.out)

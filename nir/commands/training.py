@@ -1,0 +1,125 @@
+"""nir train | predict | status: what concerns a run and its model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from nir.commands.options import add_data_root, add_device, add_log
+from nir.errors import InputError
+
+
+def add_to(commands: argparse._SubParsersAction) -> None:
+    """Add these commands to the command line."""
+    _add_train(commands)
+    _add_predict(commands)
+    _add_status(commands)
+
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
+    train = commands.add_parser("train", help="train one model")
+    train.add_argument("task", help="a task, such as siren_image")
+    train.add_argument("subject", help="a data set of the registry, or a file of your own")
+    train.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run's folder")
+    train.add_argument("--recipe", default="{}", metavar="JSON", help="values of the recipe")
+    train.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="single values of the recipe"
+    )
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--checkpoints", type=Path, metavar="DIR", help="default: RUN/.checkpoints")
+    train.add_argument("--checkpoint-seconds", type=float, default=60.0, metavar="SECONDS")
+    add_data_root(train)
+    add_device(train)
+    add_log(train)
+    train.set_defaults(command=_train)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from nir.runs import RunSpecification, choose_device, train_run
+    from nir.tasks import task_entry
+
+    values = _parse_recipe(options.recipe) | dict(map(_parse_setting, options.set))
+    recipe = task_entry(options.task).recipe_class().from_dict(values, where="recipe")
+    _use_threads(options.threads)
+    train_run(
+        RunSpecification(
+            task=options.task, subject=options.subject, seed=options.seed, recipe=recipe
+        ),
+        options.out,
+        checkpoints_root=options.checkpoints or options.out / ".checkpoints",
+        data_root=options.data_root,
+        device=choose_device(options.device),
+        label=_label_of(options.out),
+        log=options.log,
+        checkpoint_seconds=options.checkpoint_seconds,
+    )
+
+
+def _parse_recipe(text: str) -> dict:
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"--recipe: not valid JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise InputError("--recipe: a JSON object is expected")
+    return values
+
+
+def _parse_setting(setting: str) -> tuple[str, object]:
+    key, equals, value = setting.partition("=")
+    if not equals:
+        raise InputError(f"--set {setting}: KEY=VALUE is expected")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
+
+
+def _use_threads(threads: int) -> None:
+    import torch
+
+    if threads > 0:
+        torch.set_num_threads(threads)
+
+
+def _label_of(out: Path) -> str:
+    """The last parts of a run's folder, which name it to a person."""
+    parts = out.parts
+    return "/".join(parts[2:] if parts[:1] == ("results",) else parts[-2:])
+
+
+def _add_predict(commands: argparse._SubParsersAction) -> None:
+    predict = commands.add_parser("predict", help="write a trained run's predictions")
+    predict.add_argument("run", type=Path, help="the run's folder")
+    add_data_root(predict)
+    add_device(predict)
+    add_log(predict)
+    predict.set_defaults(command=_predict)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from nir.runs import choose_device, predict_run
+
+    _use_threads(options.threads)
+    predict_run(options.run, data_root=options.data_root, device=choose_device(options.device))
+
+
+def _add_status(commands: argparse._SubParsersAction) -> None:
+    status = commands.add_parser("status", help="what is done and what is running")
+    status.add_argument("--config", type=Path, default=Path("config.yaml"), metavar="FILE")
+    status.add_argument("--scale", choices=["smoke", "quick", "paper"])
+    status.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    status.set_defaults(command=_status)
+
+
+def _status(options: argparse.Namespace) -> None:
+    from nir.configuration import read_configuration
+    from nir.experiments import experiments_of
+    from nir.reporting.status import status_lines
+
+    config = read_configuration(options.config)
+    config["scale"] = options.scale or config["scale"]
+    folder = options.results / config["scale"]
+    sys.stdout.write("\n".join(status_lines(experiments_of(config), folder)) + "\n")

@@ -1,0 +1,59 @@
+"""Configuration: is config.yaml well formed? Errors name the key and the nearest known one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from nir.errors import InputError, unknown_name
+
+
+def read_configuration(path: Path) -> dict[str, Any]:
+    """Read a YAML file safely."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; run from the folder of the Snakefile") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: a mapping of keys to values is expected")
+    return values
+
+
+def check_configuration(
+    config: Mapping[str, Any], schema: Mapping[str, Any], *, where: str = "config.yaml"
+) -> None:
+    """Raise an `InputError` for the first thing in `config` that the schema does not allow."""
+    error = best_match(Draft202012Validator(schema).iter_errors(config))
+    if error is not None:
+        raise InputError(_message(error, where))
+
+
+def _message(error: ValidationError, where: str) -> str:
+    place = f"{where}: " + ".".join(map(str, error.absolute_path))
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        extra = next(iter(_extra_keys(error, known)))
+        dot = "." if error.absolute_path else ""
+        return f"{place}{dot}{extra}: {unknown_name('key', extra, known)}"
+    if error.validator == "enum":
+        choices = map(str, error.validator_value)
+        return f"{place}: {unknown_name('value', str(error.instance), choices)}"
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        return f"{place}: {', '.join(missing)} must be given"
+    if error.validator == "type":
+        expected = error.validator_value
+        expected = expected if isinstance(expected, str) else " or ".join(expected)
+        return f"{place}: {expected} is expected, not {error.instance!r}"
+    return f"{place}: {error.message}"
+
+
+def _extra_keys(error: ValidationError, known: list[str]) -> Iterator[str]:
+    return (key for key in error.instance if key not in known)

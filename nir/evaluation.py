@@ -1,0 +1,114 @@
+"""Evaluation: predictions on disk -> metrics.json. It never sees a model.
+
+A run's metrics are computed again only if its predictions or the metrics' code changed; the
+manifest of the predictions and a fingerprint of the code are kept beside the numbers.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nir.errors import InputError
+from nir.files import read_json, sha256_of_file, write_json, write_text
+from nir.fingerprints import fingerprint
+from nir.metrics import metric
+from nir.predictions import MANIFEST, Item, Predictions, read_array, read_predictions
+
+SCHEMA_VERSION = 1
+RUN_COLUMNS = ("group", "subject", "variant", "seed")
+ROW_COLUMNS = ("split", "metric", "value", "unit", "protocol", "note")
+
+
+def evaluate_run(run_folder: Path, *, weights_folder: Path | None = None) -> dict[str, Any]:
+    """Return the run's metrics, from metrics.json if that is current, else computed and written."""
+    predictions_folder = run_folder / "predictions"
+    path = run_folder / "metrics.json"
+    stamp = {
+        "schema": SCHEMA_VERSION,
+        "predictions": sha256_of_file(predictions_folder / MANIFEST),
+        "code": fingerprint("nir.evaluation", "nir.metrics.image", "nir.metrics.perceptual"),
+    }
+    if path.is_file():
+        kept = read_json(path)
+        if all(kept.get(key) == value for key, value in stamp.items()):
+            return kept
+    predictions = read_predictions(predictions_folder)
+    rows = compute_metrics(predictions, weights_folder=weights_folder)
+    result = {**stamp, "metrics": rows}
+    write_json(path, result)
+    return result
+
+
+def compute_metrics(
+    predictions: Predictions, *, weights_folder: Path | None = None
+) -> list[dict[str, Any]]:
+    """One row for each (split, metric, protocol): the mean over its items, and every item's value.
+
+    A metric whose trained weights are absent has no value and a note that says what to fetch.
+    """
+    values: dict[RowKey, dict[str, float]] = defaultdict(dict)
+    notes: dict[RowKey, str] = defaultdict(str)
+    for item in predictions.items:
+        for name in item.metrics:
+            key = RowKey(item.split, name, item.protocol)
+            of_key = values[key]
+            try:
+                of_key[item.name] = _value(predictions, item, name, weights_folder)
+            except InputError as error:
+                if not metric(name).needs_weights:
+                    raise
+                notes[key] = str(error)
+    rows = [_row(key, metric(key.metric).unit, values[key], notes[key]) for key in values]
+    return rows + [
+        _row(RowKey(n.split, n.metric, n.protocol), n.unit, {"": n.value}, "")
+        for n in predictions.numbers
+    ]
+
+
+class RowKey(NamedTuple):
+    """What tells one number of a run from another."""
+
+    split: str
+    metric: str
+    protocol: str
+
+
+def _row(key: RowKey, unit: str, items: dict[str, float], note: str) -> dict[str, Any]:
+    complete = items and not note
+    return {
+        **key._asdict(),
+        "value": statistics.fmean(items.values()) if complete else None,
+        "unit": unit,
+        "items": items if len(items) > 1 else {},
+        "note": note,
+    }
+
+
+def _value(predictions: Predictions, item: Item, name: str, weights_folder: Path | None) -> float:
+    prediction = read_array(predictions.folder / item.prediction)
+    reference = read_array(predictions.folder / item.reference)
+    if prediction.shape != reference.shape:
+        raise InputError(
+            f"{predictions.folder / item.prediction}: shape {prediction.shape} differs from the "
+            f"reference's {reference.shape}; predict again"
+        )
+    return metric(name)(prediction, reference, weights_folder=weights_folder)
+
+
+def evaluate_experiment(
+    plan: dict[str, Any], results: Path, *, out: Path, weights_folder: Path | None = None
+) -> None:
+    """Evaluate all runs of an experiment's plan and write their numbers as one long table."""
+    columns = [*RUN_COLUMNS, *ROW_COLUMNS]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    for run in plan["runs"]:
+        result = evaluate_run(results / run["place"], weights_folder=weights_folder)
+        writer.writerows({**run, **row} for row in result["metrics"])
+    write_text(out, text.getvalue())

@@ -1,0 +1,202 @@
+"""Experiments: from config.yaml to the runs it means, without importing torch.
+
+An *experiment* compares *variants* of a task on *subjects* (signals) at a *scale*; a *run* is one
+trained model = (experiment, subject, variant, seed). Values of a run's recipe come, later ones
+winning, from the recipe's defaults, the scale's budget, the variant, and `per_subject`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from nir.data.registry import registry
+from nir.errors import InputError, unknown_name
+from nir.files import canonical_json
+from nir.fingerprints import fingerprint
+from nir.recipes.base import Recipe
+from nir.tasks import task_entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One model to train."""
+
+    experiment: str
+    task: str
+    subject: str
+    subject_name: str
+    group: str
+    variant: str
+    seed: int
+    recipe: Recipe
+
+    @property
+    def place(self) -> str:
+        """The run's folder below results/<scale>."""
+        return f"{self.experiment}/{self.subject_name}/{self.variant}/seed{self.seed}"
+
+    @property
+    def dataset(self) -> str | None:
+        """The registry's name of the subject, or None for a file of the user's own."""
+        return self.subject if self.subject in registry() else None
+
+    def recipe_json(self) -> str:
+        """The recipe in its one spelling; it travels as a parameter of rules."""
+        return canonical_json(self.recipe.to_dict())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One entry of config.yaml, at one scale."""
+
+    name: str
+    task: str
+    title: str
+    about: str
+    labels: Mapping[str, str]
+    headline: tuple[str, ...]
+    figures: tuple[str, ...]
+    claims: tuple[Mapping[str, Any], ...]
+    runs: tuple[Run, ...]
+
+    @property
+    def chapter(self) -> str:
+        """The part of the name before the slash."""
+        return self.name.split("/")[0]
+
+    def code(self) -> str:
+        """Fingerprint of all code that a training of this experiment runs."""
+        return training_code(self.task)
+
+    def plan(self) -> dict[str, Any]:
+        """What evaluation, tables and figures need to know, ready for JSON."""
+        return {
+            "name": self.name,
+            "task": self.task,
+            "title": self.title,
+            "about": self.about,
+            "headline": list(self.headline),
+            "claims": [dict(claim) for claim in self.claims],
+            "runs": [
+                {
+                    "place": run.place,
+                    "subject": run.subject_name,
+                    "group": run.group,
+                    "variant": run.variant,
+                    "label": self.labels.get(run.variant, run.variant.replace("_", " ")),
+                    "seed": run.seed,
+                    "recipe": run.recipe.to_dict(),
+                }
+                for run in self.runs
+            ],
+        }
+
+
+def training_code(task: str) -> str:
+    """Fingerprint of the code that trains and predicts a task."""
+    entry = task_entry(task)
+    return fingerprint(entry.module, entry.recipe.partition(":")[0], "nir.training")
+
+
+def experiments_of(config: Mapping[str, Any]) -> dict[str, Experiment]:
+    """Expand all experiments of a configuration at its scale."""
+    return {name: _experiment(name, config) for name in config["experiments"]}
+
+
+def _experiment(name: str, config: Mapping[str, Any]) -> Experiment:
+    entry = config["experiments"][name]
+    scale = config["scale"]
+    where = f"config.yaml: experiments.{name}"
+    runs = tuple(_runs(name, entry, config, where))
+    folders = [run.place for run in runs]
+    if len(set(folders)) < len(folders):
+        raise InputError(f"{where}.subjects: two subjects share a file name; rename one")
+    return Experiment(
+        name=name,
+        task=entry["task"],
+        title=entry.get("title", name),
+        about=entry.get("about", ""),
+        labels=entry.get("labels", {}),
+        headline=tuple(entry.get("headline", ())),
+        figures=tuple(entry.get("figures", ())),
+        claims=tuple(c for c in entry.get("claims", ()) if scale in c.get("scales", [scale])),
+        runs=runs,
+    )
+
+
+def _runs(name: str, entry: Mapping[str, Any], config: Mapping[str, Any], where: str):
+    scale = config["scale"]
+    variants = entry["variants"]
+    chosen = entry.get("select", {}).get(scale, list(variants))
+    for variant in chosen:
+        if variant not in variants:
+            raise InputError(f"{where}.select: {unknown_name('variant', variant, variants)}")
+    for subject in _at_scale(entry["subjects"], scale, f"{where}.subjects"):
+        subject_name, group = _subject_name(subject), _group(subject, entry)
+        for variant in chosen:
+            recipe = _recipe(entry, scale, variant, subject, where)
+            for seed in range(config["seeds"][scale]):
+                yield Run(
+                    experiment=name,
+                    task=entry["task"],
+                    subject=subject,
+                    subject_name=subject_name,
+                    group=group,
+                    variant=variant,
+                    seed=seed,
+                    recipe=recipe,
+                )
+
+
+def _at_scale(subjects: Any, scale: str, where: str) -> list[str]:
+    """Subjects are a list for all scales, or one list a scale."""
+    chosen = subjects if isinstance(subjects, list) else subjects.get(scale, [])
+    for subject in chosen:
+        if not is_path(subject) and subject not in registry():
+            raise InputError(f"{where}: {unknown_name('subject', subject, registry())}")
+        if is_path(subject) and not Path(subject).exists():
+            raise InputError(f"{where}: {subject}: no such file; give a path that exists")
+    return chosen
+
+
+def _recipe(entry: Mapping[str, Any], scale: str, variant: str, subject: str, where: str) -> Recipe:
+    """Merge the sources of a recipe; each is checked alone, so that errors name the right key."""
+    recipe_class = task_entry(entry["task"]).recipe_class()
+    budget = entry.get("budget", {}).get(scale, {})
+    values = dict(budget)
+    recipe_class.from_dict(values, where=f"{where}.budget.{scale}")
+    changes = entry["variants"][variant]
+    recipe_class.from_dict({**values, **changes}, where=f"{where}.variants.{variant}")
+    values.update(changes)
+    for pattern, by_variant in entry.get("per_subject", {}).items():
+        if fnmatch.fnmatch(_subject_name(subject), pattern):
+            values.update(by_variant.get(variant, {}))
+    return recipe_class.from_dict(values, where=f"{where}.per_subject.{variant}")
+
+
+def _group(subject: str, entry: Mapping[str, Any]) -> str:
+    for group, patterns in entry.get("groups", {}).items():
+        if any(fnmatch.fnmatch(_subject_name(subject), pattern) for pattern in patterns):
+            return group
+    return ""
+
+
+def is_path(subject: str) -> bool:
+    """Whether a subject is a file or folder of the user's own: it has a separator or a suffix.
+
+    >>> is_path("photos/cat.jpg"), is_path("astronaut")
+    (True, False)
+    """
+    return "/" in subject or bool(PurePosixPath(subject).suffix)
+
+
+def _subject_name(subject: str) -> str:
+    """A name for folders and tables: the registry's, or a path's last part without suffix."""
+    if not is_path(subject):
+        return subject
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(subject).stem) or "subject"

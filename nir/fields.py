@@ -1,0 +1,67 @@
+"""Fields: functions of coordinates. A field is `network o encoding`, or a grid behind that call."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from nir import encodings
+from nir.networks import MLP
+from nir.recipes.field import FieldRecipe
+
+
+class Field(nn.Module):
+    """Phi(x) = network(encoding(x)), for coordinates x of any leading shape."""
+
+    def __init__(self, encoding: nn.Module, network: nn.Module) -> None:
+        super().__init__()
+        self.encoding = encoding
+        self.network = network
+
+    def forward(self, coordinates: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c"]:
+        """Evaluate the field."""
+        return self.network(self.encoding(coordinates))
+
+
+def encoding_from(recipe: FieldRecipe, dimensions: int, generator: Generator) -> nn.Module:
+    """Build the encoding that a recipe names, for coordinates of `dimensions` components."""
+    match recipe.encoding:
+        case "none":
+            return encodings.Identity(dimensions)
+        case "basic":
+            return encodings.basic_features(dimensions)
+        case "gaussian":
+            return encodings.gaussian_features(
+                dimensions, count=recipe.features, bandwidth=recipe.bandwidth, generator=generator
+            )
+        case "positional":
+            return encodings.ffn_positional(
+                dimensions, count=recipe.features, log2_bandwidth=recipe.log2_bandwidth
+            )
+        case "siren_positional":
+            return encodings.siren_positional(dimensions, octaves=recipe.octaves)
+        case "nerf":
+            return encodings.nerf_encoding(dimensions, octaves=recipe.octaves)
+        case "nerf_paper":
+            return encodings.nerf_paper_encoding(dimensions, octaves=recipe.octaves)
+        case "radial_basis":
+            return encodings.RadialBasis(dimensions, recipe.features, generator=generator)
+    raise AssertionError(f"recipe.encoding was not checked: {recipe.encoding}")
+
+
+def field_from(recipe: FieldRecipe, dimensions: int, channels: int, generator: Generator) -> Field:
+    """Build the field of a recipe; all randomness comes from `generator`."""
+    encoding = encoding_from(recipe, dimensions, generator)
+    network = MLP(
+        encoding.features,
+        channels,
+        width=recipe.width,
+        hidden_layers=recipe.hidden_layers,
+        activation=recipe.activation,
+        omega_0=recipe.omega_0,
+        first_omega_0=recipe.first_omega_0,
+        output_activation=recipe.output_activation,
+        initialisation=recipe.initialisation or None,
+        generator=generator,
+    )
+    return Field(encoding, network)

@@ -1,0 +1,98 @@
+"""The recipe that all recipes extend: how long and how a run trains; reading and checking.
+
+Annotations are the schema: int, float, bool, str, `Literal[...]` and `tuple[T, ...]`. A value of
+another type, or a key that does not exist, is an `InputError` that names the key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from nir.errors import InputError, unknown_name
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What every training needs. Weights of loss terms belong to the recipe of their task."""
+
+    steps: int
+    learning_rate: float
+    learning_rate_decay: float = 1.0  # factor reached at the last step, exponentially; 1: constant
+    gradient_clip: float = 0.0  # largest norm of the gradient; 0: no clipping
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the products inside a step
+    log_every: int = 25  # Fourier Features' notebooks log every 25 steps
+
+    def learning_rate_factor(self, step: int) -> float:
+        """What the learning rate is multiplied by at `step`; tasks with other schedules override.
+
+        >>> Recipe(steps=100, learning_rate=1.0, learning_rate_decay=0.1).learning_rate_factor(50)
+        0.31622776601683794
+        """
+        return self.learning_rate_decay ** (step / max(self.steps, 1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All values with the schema's version, ready for canonical JSON."""
+        return {"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], *, where: str = "recipe") -> Self:
+        """Check `values` against the annotations and build the recipe.
+
+        where: prefix of error messages, such as "config.yaml: experiments.fourier/image".
+        """
+        values = {key: value for key, value in values.items() if key != "schema"}
+        annotations = typing.get_type_hints(cls)
+        checked = {}
+        for key, value in values.items():
+            if key not in annotations:
+                raise InputError(f"{where}.{key}: {unknown_name('key', key, annotations)}")
+            checked[key] = _checked(annotations[key], value, f"{where}.{key}")
+        missing = [
+            f.name
+            for f in dataclasses.fields(cls)
+            if f.default is dataclasses.MISSING and f.name not in checked
+        ]
+        if missing:
+            raise InputError(f"{where}: {', '.join(missing)} must be given")
+        recipe = cls(**checked)
+        recipe.check(where)
+        return recipe
+
+    def check(self, where: str) -> None:
+        """Raise an `InputError` for values that no run can use; tasks extend this."""
+        for key, value in (("steps", self.steps), ("log_every", self.log_every)):
+            if value < (1 if key == "log_every" else 0):
+                raise InputError(f"{where}.{key}: {value} is too small")
+        if self.learning_rate <= 0:
+            raise InputError(f"{where}.learning_rate: {self.learning_rate} must be positive")
+
+
+def _checked(annotation: Any, value: Any, where: str) -> Any:
+    """Return `value` as the annotated type, or raise."""
+    origin = typing.get_origin(annotation)
+    if origin is Literal:
+        choices = typing.get_args(annotation)
+        if value not in choices:
+            raise InputError(f"{where}: {unknown_name('value', str(value), map(str, choices))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{where}: a list is expected, not {value!r}")
+        inner = typing.get_args(annotation)[0]
+        return tuple(_checked(inner, item, f"{where}[{i}]") for i, item in enumerate(value))
+    if isinstance(annotation, types.UnionType):
+        raise AssertionError(f"{where}: recipes have one type a key")
+    if annotation is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not annotation:
+        raise InputError(
+            f"{where}: {annotation.__name__} is expected, not {type(value).__name__} {value!r}"
+        )
+    return value

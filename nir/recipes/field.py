@@ -1,0 +1,51 @@
+"""Which field a run trains: encoding, network, initialisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nir.recipes.base import Recipe
+
+Encoding = Literal[
+    "none",
+    "basic",
+    "gaussian",
+    "positional",
+    "siren_positional",
+    "nerf",
+    "nerf_paper",
+    "radial_basis",
+]
+Activation = Literal[
+    "relu", "leaky_relu", "tanh", "sigmoid", "softplus", "elu", "selu", "sine", "none"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldRecipe(Recipe):
+    """A coordinate network. The defaults are those that most of the papers share."""
+
+    encoding: Encoding = "none"
+    features: int = 256  # frequencies of gaussian and positional; centres of radial_basis
+    bandwidth: float = 10.0  # sigma of gaussian; Fourier Features, 2D natural images
+    log2_bandwidth: float = 6.0  # s of positional, highest frequency 2^s - 1; same place
+    octaves: int = 10  # of nerf, nerf_paper, siren_positional; NeRF section 5.1
+    activation: Activation = "relu"
+    width: int = 256  # Fourier Features appendix E, SIREN section 4
+    hidden_layers: int = 3
+    omega_0: float = 30.0  # SIREN section 3.2
+    first_omega_0: float = 30.0  # SIREN section 3.2; 3000 for sounds
+    output_activation: Literal["none", "sigmoid", "tanh"] = "none"
+    initialisation: Literal[
+        "",
+        "siren",
+        "siren_slide",
+        "siren_unit",
+        "pytorch",
+        "glorot_normal",
+        "kaiming_normal",
+        "xavier_normal",
+        "selu_normal",
+        "elu_normal",
+    ] = ""  # empty: the one published for the activation

@@ -1,0 +1,1 @@
+"""Reporting: from metrics and predictions on disk to tables, figures and the page."""

@@ -1,0 +1,63 @@
+"""Claims: what the lecture says, answered by the numbers of a table.
+
+A claim compares one variant with others on one metric: "by" asks for a difference in the metric's
+better direction, "factor" for a ratio no larger than it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from nir.errors import InputError
+from nir.metrics import METRICS
+from nir.reporting.tables import format_value
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim and whether the numbers bear it out; `measured` says by how much."""
+
+    says: str
+    holds: bool
+    measured: str
+
+
+def verdicts(plan: dict[str, Any], table: pd.DataFrame) -> list[Verdict]:
+    """Answer all claims of an experiment from its table."""
+    return [_verdict(plan, claim, table) for claim in plan["claims"]]
+
+
+def _verdict(plan: dict[str, Any], claim: dict[str, Any], table: pd.DataFrame) -> Verdict:
+    better = _value(plan, claim, table, claim["better"])
+    others = {variant: _value(plan, claim, table, variant) for variant in claim["than"]}
+    metric = claim["metric"].split()[-1]
+    higher = METRICS[metric].higher_is_better if metric in METRICS else False
+    nearest = (max if higher else min)(others, key=others.__getitem__)
+    unit = METRICS[metric].unit if metric in METRICS else "1"
+    if "factor" in claim:
+        ratio = better / others[nearest]
+        holds = ratio <= claim["factor"]
+        asked = f"{ratio:.2f} × (at most {claim['factor']:.2f} × was asked)"
+    else:
+        margin = (better - others[nearest]) * (1 if higher else -1)
+        holds = margin >= claim.get("by", 0)
+        amount = f"{format_value(margin, unit)}{' dB' if unit == 'dB' else ''}"
+        asked = f"{amount} (at least {claim.get('by', 0):g} was asked)"
+    pair = f"{format_value(better, unit)} against {format_value(others[nearest], unit)}"
+    return Verdict(claim["says"], bool(holds), f"{pair}: {asked}")
+
+
+def _value(plan: dict[str, Any], claim: dict[str, Any], table: pd.DataFrame, variant: str) -> float:
+    names = (table["split"].fillna("") + " " + table["metric"]).str.strip()
+    rows = table[(names == claim["metric"]) & (table["variant"] == variant)]
+    if "group" in claim:
+        rows = rows[rows["group"] == claim["group"]]
+    if rows.empty:
+        raise InputError(
+            f"config.yaml: experiments.{plan['name']}.claims: no number for "
+            f"{variant!r}, {claim['metric']!r}"
+        )
+    return float(rows["ours"].mean())

@@ -1,0 +1,137 @@
+"""Drawings of numbers: over training, over bandwidth, over bytes, over depth."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nir.reporting.results import Results, psnr
+from nir.reporting.style import colour
+
+
+def curves(results: Results) -> Figure:
+    """PSNR over training, one panel a subject: unseen pixels if there are any, else trained."""
+    subjects = results.subjects
+    figure, axes = plt.subplots(
+        1, len(subjects), figsize=(4.2 * len(subjects), 3.2), squeeze=False, sharey=True
+    )
+    for axis, subject in zip(axes[0], subjects, strict=True):
+        seen_only = True
+        for index, run in enumerate(results.runs(subject=subject)):
+            log = results.log(run)
+            column = "mse_tested" if "mse_tested" in log else "mse_trained"
+            seen_only = seen_only and column == "mse_trained"
+            if run["recipe"]["steps"] == 0:
+                level = float(psnr(log[column].iloc[-1]))
+                axis.axhline(level, color=colour(index), linestyle=":", label=run["label"])
+            else:
+                axis.plot(log["step"], psnr(log[column]), color=colour(index), label=run["label"])
+        axis.set_title(subject.replace("_", " "))
+        axis.set_xlabel("training step")
+    axes[0, 0].set_ylabel(
+        "PSNR on trained pixels (dB)" if seen_only else "PSNR on unseen pixels (dB)"
+    )
+    axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def bandwidth(results: Results) -> Figure:
+    """Trained and unseen pixels over the bandwidth, for Gaussian and positional encodings."""
+    subjects = results.subjects
+    figure, axes = plt.subplots(
+        len(subjects), 2, figsize=(8.4, 3.3 * len(subjects)), squeeze=False, sharey=True
+    )
+    for row, subject in zip(axes, subjects, strict=True):
+        for axis, encoding in zip(row, ("gaussian", "positional"), strict=True):
+            _bandwidth_panel(axis, results, subject, encoding)
+        row[0].set_ylabel("PSNR (dB)")
+    axes[0, -1].legend(loc="best")
+    return figure
+
+
+def _bandwidth_panel(axis: Axes, results: Results, subject: str, encoding: str) -> None:
+    runs = [r for r in results.runs(subject=subject) if r["recipe"]["encoding"] == encoding]
+    sigma = [
+        r["recipe"]["bandwidth"] if encoding == "gaussian" else 2 ** r["recipe"]["log2_bandwidth"]
+        for r in runs
+    ]
+    order = np.argsort(sigma)
+    for index, (split, says) in enumerate(
+        (("trained", "trained pixels"), ("tested", "unseen pixels"))
+    ):
+        values = [results.value(r, "psnr_float", split) for r in runs]
+        axis.plot(
+            np.array(sigma)[order], np.array(values)[order], "o-", color=colour(index), label=says
+        )
+    axis.set_xscale("log")
+    title = "Gaussian" if encoding == "gaussian" else "positional encoding"
+    axis.set_title(f"{title}, {subject.replace('_', ' ')}")
+    axis.set_xlabel("σ of the frequencies" if encoding == "gaussian" else "σ, highest frequency")
+
+
+def quality_for_bytes(results: Results) -> Figure:
+    """Quality over size on disk: one line for networks, one for grids of pixels."""
+    figure, axis = plt.subplots(figsize=(5.4, 3.6))
+    families = {
+        "network": "network (SIREN, 16 bits a number)",
+        "pixels": "pixels (8 bits a number)",
+    }
+    for index, (family, label) in enumerate(families.items()):
+        runs = [r for r in results.runs() if r["recipe"]["field"] == family]
+        variants = list(dict.fromkeys(r["variant"] for r in runs))
+        size = [results.mean(v, "stored_bytes", "") for v in variants]
+        quality = [results.mean(v, "psnr_8bit", "trained") for v in variants]
+        order = np.argsort(size)
+        axis.plot(
+            np.array(size)[order] / 1024,
+            np.array(quality)[order],
+            "o-",
+            color=colour(index),
+            label=label,
+        )
+    axis.set_xscale("log")
+    axis.set_xlabel("size on disk (KiB)")
+    axis.set_ylabel("PSNR, 8 bit (dB)")
+    axis.legend(loc="upper left")
+    return figure
+
+
+def layers(results: Results) -> Figure:
+    """Distributions at every layer of the network before training, one row a variant."""
+    runs = list(results.runs(subject=results.subjects[0]))
+    kinds = ("preactivation", "activation", "gradient")
+    figure, axes = plt.subplots(
+        len(runs), 4, figsize=(11.5, 1.75 * len(runs)), squeeze=False, layout="constrained"
+    )
+    for row, run in zip(axes, runs, strict=True):
+        for axis, kind in zip(row, kinds, strict=False):
+            _layer_histograms(axis, results.array(run, f"{kind}-histograms"))
+        _layer_deviations(row[3], results, run, kinds)
+        row[0].set_ylabel("density")
+        row[0].set_title(run["label"], loc="left", fontsize=9, fontweight="bold")
+        row[1].set_title("activations", fontsize=8.5)
+        row[2].set_title("gradients", fontsize=8.5)
+        row[3].set_title("standard deviation over depth", fontsize=8.5)
+    axes[-1, 3].legend(fontsize=7.5)
+    return figure
+
+
+def _layer_histograms(axis: Axes, histograms: np.ndarray) -> None:
+    """One line a layer, light (first) to dark (last); densities scaled to their own peak."""
+    shades = plt.get_cmap("viridis")(np.linspace(0.85, 0.1, len(histograms)))
+    for shade, (centres, densities) in zip(shades, np.moveaxis(histograms, 2, 1), strict=True):
+        axis.plot(centres, densities / max(densities.max(), 1e-30), color=shade, linewidth=1.1)
+    axis.set_yticks([])
+    axis.ticklabel_format(axis="x", scilimits=(-2, 3))
+
+
+def _layer_deviations(axis: Axes, results: Results, run: dict, kinds: tuple[str, ...]) -> None:
+    for index, kind in enumerate(kinds):
+        deviations = results.array(run, f"{kind}-deviations")
+        depth = np.arange(1, len(deviations) + 1)
+        axis.plot(depth, np.maximum(deviations, 1e-12), "o-", color=colour(index), label=kind)
+    axis.axhline(1, color="#999999", linewidth=0.8, linestyle="--")
+    axis.set_yscale("log")
+    axis.set_xlabel("layer")

@@ -1,0 +1,139 @@
+"""Drawings of images: the truth beside what was represented."""
+
+from __future__ import annotations
+
+import colorsys
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from nir.reporting.results import Results
+
+COLUMN_INCHES = 1.75
+ZOOM = 4  # the detail's side is this fraction of the picture's
+
+
+def images(results: Results) -> Figure:
+    """Each subject in two rows, whole and a detail: the truth, then every variant."""
+    subjects = results.subjects
+    columns = 1 + max(len(list(results.runs(subject=s))) for s in subjects)
+    figure, axes = plt.subplots(
+        2 * len(subjects),
+        columns,
+        figsize=(COLUMN_INCHES * columns, 2.1 * COLUMN_INCHES * len(subjects)),
+        squeeze=False,
+        layout="constrained",
+    )
+    for whole, detail, subject in zip(axes[0::2], axes[1::2], subjects, strict=True):
+        runs = list(results.runs(subject=subject))
+        truth = results.array(runs[0], "image-reference")
+        window = most_detailed_window(truth)
+        _show(whole[0], truth, "ground truth")
+        _show(detail[0], truth[window], "")
+        _mark(whole[0], window)
+        for column, run in enumerate(runs, start=1):
+            picture = results.array(run, "image-prediction")
+            _show(whole[column], picture, f"{run['label']}\n{_quality(results, run)}")
+            _show(detail[column], picture[window], "")
+        for axis in (*whole[len(runs) + 1 :], *detail[len(runs) + 1 :]):
+            axis.axis("off")
+    return figure
+
+
+def _quality(results: Results, run: dict) -> str:
+    tested = results.value(run, "psnr_float", "tested")
+    if np.isnan(tested):
+        return f"{results.value(run, 'psnr_8bit', 'trained'):.2f} dB"
+    return f"{tested:.2f} dB unseen"
+
+
+def most_detailed_window(image: NDArray[np.floating]) -> tuple[slice, slice]:
+    """The square detail with the most contrast, on a coarse lattice of places."""
+    side = image.shape[0] // ZOOM
+    grey = image.mean(axis=-1)
+    starts = range(0, image.shape[0] - side + 1, max(side // 2, 1))
+    places = [(slice(i, i + side), slice(j, j + side)) for i in starts for j in starts]
+    return max(places, key=lambda place: float(grey[place].std()))
+
+
+def _show(axis: Axes, image: NDArray[np.floating], title: str) -> None:
+    grey = image.shape[-1] == 1
+    axis.imshow(
+        np.clip(image[..., 0] if grey else image, 0, 1),
+        cmap="gray" if grey else None,
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+    )
+    axis.set_title(title, fontsize=8.5)
+    axis.axis("off")
+
+
+def _mark(axis: Axes, window: tuple[slice, slice]) -> None:
+    rows, columns = window
+    side = rows.stop - rows.start
+    axis.add_patch(
+        plt.Rectangle(
+            (columns.start - 0.5, rows.start - 0.5), side, side, fill=False, color="#D55E00"
+        )
+    )
+
+
+def derivatives(results: Results) -> Figure:
+    """Image, gradient and Laplacian in rows: the truth, then every variant's own derivatives."""
+    runs = list(results.runs(subject=results.subjects[0]))
+    figure, axes = plt.subplots(
+        3,
+        len(runs) + 1,
+        figsize=(COLUMN_INCHES * (len(runs) + 1), 3.2 * COLUMN_INCHES),
+        squeeze=False,
+        layout="constrained",
+    )
+    truths = [results.array(runs[0], f"{name}-reference") for name in _ROWS]
+    scales = [1.0, *(float(np.quantile(np.abs(truth), 0.99)) for truth in truths[1:])]
+    for column in range(len(runs) + 1):
+        for row, name in enumerate(_ROWS):
+            run = runs[column - 1]
+            values = truths[row] if column == 0 else results.array(run, f"{name}-prediction")
+            _ROWS[name](axes[row, column], values, scales[row])
+            if column:
+                axes[row, column].set_title(_derivative_title(results, run, name), fontsize=8.5)
+    axes[0, 0].set_title("ground truth", fontsize=8.5)
+    for axis, text in zip(axes[:, 0], ("image", "gradient", "Laplacian"), strict=True):
+        axis.text(-0.06, 0.5, text, transform=axis.transAxes, rotation=90, va="center", ha="right")
+    return figure
+
+
+def _derivative_title(results: Results, run: dict, name: str) -> str:
+    if name == "image":
+        return f"{run['label']}\n{results.value(run, 'psnr_8bit', 'trained'):.2f} dB"
+    return f"relative error {results.value(run, 'relative_rmse', name):.2f}"
+
+
+def _draw_image(axis: Axes, values: NDArray[np.floating], scale: float) -> None:
+    _show(axis, values / scale, "")
+
+
+def _draw_gradient(axis: Axes, values: NDArray[np.floating], scale: float) -> None:
+    """Hue is the gradient's direction, brightness its length."""
+    rows, columns = values[..., 0], values[..., 1]
+    hue = (np.arctan2(rows, columns) / (2 * np.pi)) % 1.0
+    length = np.clip(np.hypot(rows, columns) / scale, 0, 1)
+    axis.imshow(_hue_and_brightness(hue, length), interpolation="nearest")
+    axis.axis("off")
+
+
+def _hue_and_brightness(hue: NDArray, brightness: NDArray) -> NDArray[np.floating]:
+    wheel = np.array([colorsys.hsv_to_rgb(h, 0.85, 1.0) for h in np.linspace(0, 1, 256)])
+    return wheel[(hue * 255).astype(int)] * brightness[..., None]
+
+
+def _draw_laplacian(axis: Axes, values: NDArray[np.floating], scale: float) -> None:
+    axis.imshow(values[..., 0], cmap="RdBu", vmin=-scale, vmax=scale, interpolation="nearest")
+    axis.axis("off")
+
+
+_ROWS = {"image": _draw_image, "gradient": _draw_gradient, "laplacian": _draw_laplacian}

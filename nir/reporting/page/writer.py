@@ -1,0 +1,170 @@
+"""Write the page: gather what the experiments left on disk, fill the template."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from nir.files import read_json, write_text
+from nir.progress import format_seconds
+from nir.reporting.claims import Verdict, verdicts
+from nir.reporting.tables import (
+    UNCHECKED,
+    format_value,
+    headline_rows,
+    published_cell,
+    with_spread,
+)
+
+FOLDER = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of the page's table."""
+
+    ours: str
+    published: str
+    difference: str
+    title: str
+    best: bool
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One method of one group of subjects."""
+
+    group: str
+    label: str
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One experiment as the page shows it."""
+
+    name: str
+    title: str
+    about: str
+    figures: list[str]
+    verdicts: list[Verdict]
+    columns: list[str]
+    rows: list[TableRow]
+    sources: list[str]
+    runs: int
+    time: str
+    unchecked: bool
+
+
+def write_page(plans: list[dict[str, Any]], *, scale: str, out: Path) -> None:
+    """Write the page of all experiments, grouped into chapters."""
+    chapters = tomllib.loads((FOLDER / "chapters.toml").read_text(encoding="utf-8"))
+    shown = []
+    for key, chapter in chapters.items():
+        sections = [
+            _section(plan, out.parent) for plan in plans if plan["name"].split("/")[0] == key
+        ]
+        if sections:
+            shown.append({"key": key, **chapter, "sections": sections})
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    page = environment.get_template("index.html.jinja").render(
+        chapters=shown,
+        scale=scale,
+        style=(FOLDER / "style.css").read_text(encoding="utf-8"),
+        machine=_machine(plans, out.parent),
+        unchecked_mark=UNCHECKED,
+        tally=_tally(shown),
+    )
+    write_text(out, page)
+
+
+def _section(plan: dict[str, Any], folder: Path) -> Section:
+    place = folder / plan["name"]
+    table = pd.read_csv(place / "table.csv", keep_default_na=False)
+    numbers = ["ours", "spread", "published", "difference"]
+    table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
+    rows = headline_rows(plan, table)
+    records = list(_records(plan, folder))
+    return Section(
+        name=plan["name"],
+        title=plan["title"],
+        about=plan["about"],
+        figures=[f"{plan['name']}/figure-{figure}" for figure in plan["figures"]],
+        verdicts=verdicts(plan, table),
+        columns=list(dict.fromkeys(rows["name"])),
+        rows=_table_rows(rows),
+        sources=sorted(set(rows["source"]) - {""}),
+        runs=len(records),
+        time=format_seconds(sum(record["seconds"] for record in records)),
+        unchecked=bool((rows["confidence"] == "medium").any()),
+    )
+
+
+def _table_rows(rows: pd.DataFrame) -> list[TableRow]:
+    columns = list(dict.fromkeys(rows["name"]))
+    best = _best_of_columns(rows)
+    table = []
+    for (group, variant), of_method in rows.groupby(["group", "variant"], sort=False):
+        by_name = {row.name: row for row in of_method.itertuples(index=False)}
+        cells = [_cell(by_name.get(name), best.get((group, name)) == variant) for name in columns]
+        table.append(TableRow(group, of_method["label"].iloc[0], cells))
+    return table
+
+
+def _best_of_columns(rows: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """The variant with the best value of each metric in each group."""
+    from nir.metrics import METRICS
+
+    best = {}
+    for (group, name), column in rows.groupby(["group", "name"], sort=False):
+        metric = name.split()[-1]
+        if metric in METRICS and column["ours"].notna().any():
+            higher = METRICS[metric].higher_is_better
+            index = column["ours"].idxmax() if higher else column["ours"].idxmin()
+            best[(group, name)] = column.loc[index, "variant"]
+    return best
+
+
+def _cell(row: Any, best: bool) -> Cell:
+    if row is None:
+        return Cell("", "", "", "", False)
+    same = pd.notna(row.difference)
+    title = f"protocol {row.protocol}"
+    if pd.notna(row.published) and not same:
+        title += f"; published under {row.published_protocol}, so no difference is formed"
+    difference = format_value(row.difference, row.unit) if same else ""
+    return Cell(with_spread(row), published_cell(row), difference, title, best)
+
+
+def _records(plan: dict[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
+    for run in plan["runs"]:
+        yield read_json(folder / run["place"] / "training.json")
+
+
+def _machine(plans: list[dict[str, Any]], folder: Path) -> str:
+    """What the trainings ran on, and for how long together."""
+    records = [record for plan in plans for record in _records(plan, folder)]
+    devices = " and ".join(sorted({record["device"] for record in records}))
+    versions = " and ".join(sorted({record["torch"] for record in records}))
+    seconds = sum(record["seconds"] for record in records)
+    return (
+        f"{len(records)} trainings on {devices} with PyTorch {versions}, "
+        f"{format_seconds(seconds)} of training in all"
+    )
+
+
+def _tally(chapters: list[dict[str, Any]]) -> tuple[int, int]:
+    answered = [v for c in chapters for section in c["sections"] for v in section.verdicts]
+    return sum(v.holds for v in answered), len(answered)

@@ -1,0 +1,187 @@
+"""A run on disk: build its task, train it, predict from it. The glue between contracts.
+
+A run's folder holds recipe.json (task, subject, seed and all values), model.pt, log.csv and
+training.json (device, versions, time), and after prediction predictions/.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import importlib
+import io
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nir.checkpoints import Checkpoints
+from nir.data.fetch import resolve_subject
+from nir.errors import InputError
+from nir.experiments import training_code
+from nir.files import canonical_json, read_json, write_json, write_text, written_whole
+from nir.networks import parameter_count
+from nir.progress import Progress
+from nir.random import generator_for
+from nir.recipes.base import Recipe
+from nir.tasks import task_entry
+from nir.tasks.contract import Task
+from nir.training import State, Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpecification:
+    """Everything that decides a run's result."""
+
+    task: str
+    subject: str
+    seed: int
+    recipe: Recipe
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for recipe.json."""
+        return {
+            "task": self.task,
+            "subject": self.subject,
+            "seed": self.seed,
+            "recipe": self.recipe.to_dict(),
+        }
+
+    @classmethod
+    def read(cls, folder: Path) -> RunSpecification:
+        """Read a run's recipe.json."""
+        path = folder / "recipe.json"
+        values = read_json(path)
+        recipe_class = task_entry(values["task"]).recipe_class()
+        recipe = recipe_class.from_dict(values["recipe"], where=str(path))
+        return cls(
+            task=values["task"], subject=values["subject"], seed=values["seed"], recipe=recipe
+        )
+
+    def checkpoint_name(self) -> str:
+        """A hash of recipe, subject, seed and code: another of any is another training."""
+        identity = canonical_json([self.to_dict(), training_code(self.task)])
+        return hashlib.sha256(identity.encode()).hexdigest()[:20]
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of that name; "auto" is the GPU if there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError("--device cuda: this torch sees no GPU; use --device cpu")
+    return torch.device(name)
+
+
+def build_task(specification: RunSpecification, data_root: Path, device: torch.device) -> Task:
+    """Build the task of a run exactly as its training begins."""
+    module = importlib.import_module(task_entry(specification.task).module)
+    subject = resolve_subject(specification.subject, data_root=data_root)
+    generator = generator_for(specification.seed, "start")
+    return module.build(specification.recipe, subject, device=device, generator=generator)
+
+
+def train_run(
+    specification: RunSpecification,
+    out: Path,
+    *,
+    checkpoints_root: Path,
+    data_root: Path,
+    device: torch.device,
+    label: str,
+    log: Path | None = None,
+    checkpoint_seconds: float = 60.0,
+) -> None:
+    """Train a run, going on from its last checkpoint, and write its folder."""
+    checkpoints = Checkpoints(checkpoints_root / specification.checkpoint_name())
+    steps = specification.recipe.steps
+    trainer = Trainer(
+        recipe=specification.recipe,
+        seed=specification.seed,
+        device=device,
+        checkpoints=checkpoints,
+        progress=Progress(label=label, steps=steps, folder=checkpoints.folder, log=log),
+        checkpoint_seconds=checkpoint_seconds,
+    )
+    task = build_task(specification, data_root, device)
+    state = trainer.train(task)
+    _write_run(specification, out, task, state, device)
+    checkpoints.remove()
+
+
+def _write_run(
+    specification: RunSpecification, out: Path, task: Task, state: State, device: torch.device
+) -> None:
+    write_json(out / "recipe.json", specification.to_dict())
+    write_text(out / "log.csv", _as_csv(state.rows))
+    write_json(out / "training.json", _record(task, state, device))
+    with written_whole(out / "model.pt") as temporary:
+        torch.save(task.field.state_dict(), temporary)
+
+
+def _as_csv(rows: list[dict[str, float]]) -> str:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _record(task: Task, state: State, device: torch.device) -> dict[str, Any]:
+    on_gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else platform.machine() + " CPU",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "parameters": parameter_count(task.field),
+        "steps": state.step,
+        "seconds": round(state.seconds, 3),
+        "peak_gpu_bytes": torch.cuda.max_memory_allocated(device) if on_gpu else 0,
+    }
+
+
+def load_run(folder: Path, *, data_root: Path, device: torch.device) -> Task:
+    """Build a run's task with its trained weights."""
+    task = build_task(RunSpecification.read(folder), data_root, device)
+    path = folder / "model.pt"
+    try:
+        weights = torch.load(path, map_location=device, weights_only=True)
+        task.field.load_state_dict(weights)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; train the run first") from error
+    except (RuntimeError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: cannot be loaded ({reason}); train the run again") from error
+    return task
+
+
+def predict_run(folder: Path, *, data_root: Path, device: torch.device) -> None:
+    """Write the run's predictions, whole or not at all."""
+    task = load_run(folder, data_root=data_root, device=device)
+    with _folder_written_whole(folder / "predictions") as temporary:
+        task.predict(temporary)
+
+
+@contextlib.contextmanager
+def _folder_written_whole(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path` that takes its place when the block ends well."""
+    try:
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,42 @@
+"""Tasks: observations + field + operator + losses. One file a task.
+
+`TASKS` is the only list of them; it holds names alone, so that reading it costs no import of
+torch. The contract that training and prediction rely on is `nir.tasks.contract.Task`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+
+from nir.errors import unknown_name
+from nir.recipes.base import Recipe
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """Where a task lives: `module` has `build(...)`, `recipe` is "module:class"."""
+
+    module: str
+    recipe: str
+
+    def recipe_class(self) -> type[Recipe]:
+        """Import the recipe's class; this does not import torch."""
+        module, _, name = self.recipe.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+TASKS = {
+    "fourier_image": TaskEntry("nir.tasks.image", "nir.recipes.image:FourierImageRecipe"),
+    "siren_image": TaskEntry("nir.tasks.image", "nir.recipes.image:SirenImageRecipe"),
+    "siren_initialization": TaskEntry(
+        "nir.tasks.initialization", "nir.recipes.initialization:InitializationRecipe"
+    ),
+}
+
+
+def task_entry(name: str) -> TaskEntry:
+    """Return the entry of a task, or an error that names the nearest known one."""
+    if name not in TASKS:
+        raise unknown_name("task", name, TASKS)
+    return TASKS[name]

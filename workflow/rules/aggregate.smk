@@ -1,0 +1,68 @@
+# From metrics to what a person reads: a table and figures for each experiment, one summary.
+
+
+rule tabulate:
+    input:
+        metrics=f"{EXPERIMENT_FOLDER}/metrics.csv",
+        published=PUBLISHED,
+    output:
+        csv=report(
+            f"{EXPERIMENT_FOLDER}/table.csv",
+            caption="../report/table.rst",
+            category="{chapter}",
+            subcategory="{experiment}",
+            labels={"kind": "table", "name": "table"},
+        ),
+        markdown=f"{EXPERIMENT_FOLDER}/table.md",
+    log:
+        f"results/logs/{EXPERIMENT_FOLDER.removeprefix('results/')}/tabulate.log",
+    params:
+        plan=plan_of,
+        title=title_of,
+        code=fingerprint("nir.reporting.tables"),
+    localrule: True
+    shell:
+        "nir tabulate --plan {params.plan:q} --metrics {input.metrics:q}"
+        " --published {input.published:q} --csv {output.csv:q} --markdown {output.markdown:q}"
+        " --log {log:q}"
+
+
+rule plot:
+    input:
+        metrics=f"{EXPERIMENT_FOLDER}/metrics.csv",
+        logs=files_of_runs("log.csv"),
+    output:
+        png=report(
+            f"{EXPERIMENT_FOLDER}/figure-{{figure}}.png",
+            caption="../report/figure.rst",
+            category="{chapter}",
+            subcategory="{experiment}",
+            labels={"kind": "figure", "name": "{figure}"},
+        ),
+        pdf=f"{EXPERIMENT_FOLDER}/figure-{{figure}}.pdf",
+    log:
+        f"results/logs/{EXPERIMENT_FOLDER.removeprefix('results/')}/figure-{{figure}}.log",
+    params:
+        plan=plan_of,
+        title=title_of,
+        code=fingerprint("nir.reporting.figures"),
+    shell:
+        "nir plot {wildcards.figure} --plan {params.plan:q} --metrics {input.metrics:q}"
+        " --results results/{wildcards.scale} --png {output.png:q} --pdf {output.pdf:q}"
+        " --log {log:q}"
+
+
+rule summarise:
+    input:
+        tables=[f"results/{SCALE}/{name}/table.csv" for name in EXPERIMENTS],
+        metrics=[f"results/{SCALE}/{name}/metrics.csv" for name in EXPERIMENTS],
+    output:
+        f"results/{SCALE}/summary.csv",
+    log:
+        f"results/logs/{SCALE}/summarise.log",
+    params:
+        code=fingerprint("nir.reporting.tables"),
+    localrule: True
+    shell:
+        "nir summarise --tables {input.tables:q} --metrics {input.metrics:q}"
+        " --out {output:q} --log {log:q}"

@@ -1,0 +1,118 @@
+# What the rules share: the experiments of this configuration, and which files a run needs.
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+
+from nir.configuration import check_configuration
+from nir.errors import InputError
+from nir.experiments import experiments_of
+from nir.files import canonical_json
+from nir.fingerprints import fingerprint
+
+# Rules call `nir` from the environment that runs Snakemake, activated or not.
+shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")
+
+
+def load_experiments():
+    """All experiments of the configuration; what is wrong with it is one line."""
+    schema = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
+    try:
+        check_configuration(config, yaml.safe_load(schema.read_text()))
+        return experiments_of(config)
+    except InputError as error:
+        logger.error(f"nir: {error}")
+        sys.exit(2)
+
+
+EXPERIMENTS = load_experiments()
+SCALE = config["scale"]
+DATA_ROOT = config["data_root"]
+CHAPTERS = list(dict.fromkeys(e.chapter for e in EXPERIMENTS.values()))
+RUNS = {f"results/{SCALE}/{r.place}": r for e in EXPERIMENTS.values() for r in e.runs}
+PUBLISHED = sorted(str(path) for path in Path(workflow.basedir, "workflow/published").glob("*.csv"))
+
+RUN_FOLDER = "results/{scale}/{chapter}/{experiment}/{subject}/{variant}/seed{seed}"
+EXPERIMENT_FOLDER = "results/{scale}/{chapter}/{experiment}"
+
+
+wildcard_constraints:
+    scale=SCALE,
+    chapter="[a-z]+",
+    experiment="[a-z0-9_]+",
+    subject="[A-Za-z0-9_-]+",
+    variant="[A-Za-z0-9_]+",
+    seed="[0-9]+",
+    figure="[a-z0-9_]+",
+
+
+def run_of(wildcards):
+    """The run that a rule's wildcards name."""
+    return RUNS[RUN_FOLDER.format(**dict(wildcards.items()))]
+
+
+def experiment_of(wildcards):
+    """The experiment that a rule's wildcards name."""
+    return EXPERIMENTS[f"{wildcards.chapter}/{wildcards.experiment}"]
+
+
+def subject_of(wildcards):
+    """What a run is trained on: the receipt of a data set, or a file of the user's own."""
+    run = run_of(wildcards)
+    return f"results/data/{run.dataset}.json" if run.dataset else run.subject
+
+
+def files_of_runs(name):
+    """A function from an experiment's wildcards to that file of each of its runs."""
+
+    def paths(wildcards):
+        experiment = experiment_of(wildcards)
+        return [f"results/{SCALE}/{run.place}/{name}" for run in experiment.runs]
+
+    return paths
+
+
+def threads_of_training(wildcards):
+    """One thread for small trainings, so that they run side by side."""
+    return config["threads"][SCALE]
+
+
+def gpus_of_training(wildcards):
+    """Trainings at paper size ask for a GPU."""
+    return int(SCALE == "paper")
+
+
+def results_of(experiment):
+    """Everything a person wants of one experiment."""
+    folder = f"results/{SCALE}/{experiment.name}"
+    figures = [f"{folder}/figure-{name}.png" for name in experiment.figures]
+    return [f"{folder}/table.csv", f"{folder}/table.md", *figures]
+
+
+def recipe_of(wildcards):
+    """A run's recipe in its one spelling."""
+    return run_of(wildcards).recipe_json()
+
+
+def task_of(wildcards):
+    return run_of(wildcards).task
+
+
+def subject_name_of(wildcards):
+    return run_of(wildcards).subject
+
+
+def code_of_training(wildcards):
+    """Fingerprint of all code that a run's training and prediction use."""
+    return experiment_of(wildcards).code()
+
+
+def plan_of(wildcards):
+    """What evaluation, tables and figures need to know of an experiment."""
+    return canonical_json(experiment_of(wildcards).plan())
+
+
+def title_of(wildcards):
+    return experiment_of(wildcards).title

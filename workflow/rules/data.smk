@@ -1,0 +1,18 @@
+# Data sets, from the registry: bundled, generated, downloaded, or brought by the user.
+# A receipt tells where the data lies and what was verified; the data root itself may be read-only.
+
+
+rule fetch:
+    output:
+        "results/data/{dataset}.json",
+    log:
+        "results/logs/data/{dataset}.log",
+    params:
+        root=DATA_ROOT,
+        mirrors=" ".join(config["mirrors"]),
+        code=fingerprint("nir.data.fetch", "nir.data.generated"),
+    retries: 2
+    localrule: True
+    shell:
+        "nir fetch {wildcards.dataset} --data-root {params.root:q} --receipt {output:q}"
+        " --mirrors {params.mirrors} --log {log:q}"

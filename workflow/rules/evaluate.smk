@@ -1,0 +1,17 @@
+# Metrics from files, never from a live model; one job an experiment, without torch where it can.
+
+
+rule evaluate:
+    input:
+        predictions=files_of_runs("predictions/predictions.json"),
+    output:
+        f"{EXPERIMENT_FOLDER}/metrics.csv",
+    log:
+        f"results/logs/{EXPERIMENT_FOLDER.removeprefix('results/')}/evaluate.log",
+    params:
+        plan=plan_of,
+        code=fingerprint("nir.evaluation", "nir.metrics.image", "nir.metrics.perceptual"),
+        weights=f"{DATA_ROOT}/weights",
+    shell:
+        "nir evaluate --plan {params.plan:q} --results results/{wildcards.scale}"
+        " --weights {params.weights:q} --out {output:q} --log {log:q}"

@@ -1,0 +1,1 @@
+# Surfaces of fields that have one.

@@ -1,0 +1,21 @@
+# Predictions and references on disk: all that evaluation and figures may read of a model.
+
+
+rule predict:
+    input:
+        subject=subject_of,
+        model=f"{RUN_FOLDER}/model.pt",
+        recipe=f"{RUN_FOLDER}/recipe.json",
+    output:
+        f"{RUN_FOLDER}/predictions/predictions.json",
+    log:
+        f"results/logs/{RUN_FOLDER.removeprefix('results/')}/predict.log",
+    params:
+        code=code_of_training,
+        root=DATA_ROOT,
+    threads: threads_of_training
+    resources:
+        gpu=gpus_of_training,
+    shell:
+        "nir predict $(dirname {input.model:q}) --data-root {params.root:q}"
+        " --threads {threads} --log {log:q}"

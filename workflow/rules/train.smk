@@ -1,0 +1,28 @@
+# One model a job. Checkpoints lie beside the outputs, in a folder named by the hash of recipe and
+# code: a retry goes on where it stopped, a changed recipe starts anew.
+
+
+rule train:
+    input:
+        subject=subject_of,
+    output:
+        model=f"{RUN_FOLDER}/model.pt",
+        log=f"{RUN_FOLDER}/log.csv",
+        recipe=f"{RUN_FOLDER}/recipe.json",
+        record=f"{RUN_FOLDER}/training.json",
+    log:
+        f"results/logs/{RUN_FOLDER.removeprefix('results/')}/train.log",
+    params:
+        recipe=recipe_of,
+        code=code_of_training,
+        task=task_of,
+        subject=subject_name_of,
+        root=DATA_ROOT,
+    threads: threads_of_training
+    resources:
+        gpu=gpus_of_training,
+    shell:
+        "nir train {params.task} {params.subject:q} --recipe {params.recipe:q}"
+        " --seed {wildcards.seed} --data-root {params.root:q} --threads {threads}"
+        " --out $(dirname {output.model:q}) --checkpoints results/{wildcards.scale}/.checkpoints"
+        " --log {log:q}"
