@@ -1,13 +1,17 @@
 """Bandwidth: choosing the mapping's sigma without test data.
 
-Three criteria, each a curve over candidate sigmas whose lowest point is the choice. All compare
-the signal with the kernel that a network has behind a mapping of bandwidth sigma:
+Three criteria, each a curve over candidate sigmas, lower being better. All compare the signal
+with the kernel that a network has behind a mapping of bandwidth sigma:
 
 - `choose_by_spectrum`: does the signal's power spectrum look like the kernel's? (Whittle
   likelihood of a Gaussian process with that covariance.) Needs a regular grid.
 - `choose_by_leave_one_out`: error of kernel regression at each sample from all others, in closed
   form.
 - `choose_by_hold_out`: predicted error at held-out samples after so many steps of training.
+
+The predicted errors are nearly flat below the best sigma, where trained networks are worse since
+they learn slowly there. So among the sigmas whose predicted error exceeds the lowest by at most
+`tolerance`, the largest is taken: the one that trains fastest.
 
 The kernel's scale does not matter to the first two. Signals are centred, since networks
 have biases. Kernel matrices are dense: take patches of a few hundred to two thousand points,
@@ -33,7 +37,7 @@ Samples = tuple[Tensor, Tensor]  # coordinates [n, d], values [n, c]
 
 @dataclass(frozen=True, kw_only=True)
 class BandwidthChoice:
-    """The chosen sigma with the curve it was chosen by; lower is better."""
+    """The chosen sigma with the curve it was chosen by, one value a candidate; lower is better."""
 
     sigma: float
     candidates: tuple[float, ...]
@@ -69,7 +73,7 @@ def choose_by_spectrum(
         scale = (periodogram[used] / expected).mean()
         return (expected.log().mean() + scale.log()).item()
 
-    return _choose("spectrum", candidates, criterion)
+    return _choose("spectrum", candidates, criterion, tolerance=None)
 
 
 def choose_by_leave_one_out(
@@ -77,7 +81,8 @@ def choose_by_leave_one_out(
     *,
     candidates: Sequence[float],
     kernel_of: KernelOfBandwidth,
-    relative_ridge: float = 1e-6,
+    relative_ridge: float = 1e-2,
+    tolerance: float = 0.05,
 ) -> BandwidthChoice:
     """Choose sigma by the leave-one-out error of kernel regression, summed over sets of samples.
 
@@ -95,7 +100,7 @@ def choose_by_leave_one_out(
         ]
         return torch.cat([s.flatten() for s in squares]).mean().item()
 
-    return _choose("leave_one_out", candidates, criterion)
+    return _choose("leave_one_out", candidates, criterion, tolerance=tolerance)
 
 
 def choose_by_hold_out(
@@ -106,13 +111,17 @@ def choose_by_hold_out(
     learning_rate: float,
     steps: int,
     held_out: float = 0.2,
+    splits: int = 5,
+    tolerance: float = 0.05,
     generator: Generator,
 ) -> BandwidthChoice:
     """Choose sigma by the predicted error at held-out samples after `steps` of training.
 
-    A share `held_out` of each set is set aside at random, the same for all candidates.
+    A share `held_out` of each set is set aside at random, `splits` times over (small sets scatter),
+    the same for all candidates.
     learning_rate is that of the loss 1/2 sum of squares.
     """
+    sets = [samples for samples in sets for _ in range(splits)]
     masks = [torch.rand(len(points), generator=generator) < held_out for points, _ in sets]
     if not all(mask.any() and not mask.all() for mask in masks):
         raise InputError(f"held_out {held_out:g} leaves a set without samples on one side")
@@ -125,7 +134,7 @@ def choose_by_hold_out(
         ]
         return torch.cat([s.flatten() for s in squares]).mean().item()
 
-    return _choose("hold_out", candidates, criterion)
+    return _choose("hold_out", candidates, criterion, tolerance=tolerance)
 
 
 def leave_one_out_residuals(
@@ -169,14 +178,23 @@ def random_patches(
 
 
 def _choose(
-    name: str, candidates: Sequence[float], criterion: Callable[[float], float]
+    name: str,
+    candidates: Sequence[float],
+    criterion: Callable[[float], float],
+    *,
+    tolerance: float | None,
 ) -> BandwidthChoice:
+    """Evaluate the curve; take its lowest point, or the largest sigma nearly as low."""
     if not candidates:
         raise InputError("no candidate sigma was given; list at least one")
-    curve = tuple(criterion(sigma) for sigma in candidates)
-    best = min(range(len(curve)), key=curve.__getitem__)
+    curve = {sigma: criterion(sigma) for sigma in candidates}
+    lowest = min(curve.values())
+    limit = lowest if tolerance is None else lowest * (1 + tolerance)
     return BandwidthChoice(
-        sigma=candidates[best], candidates=tuple(candidates), criterion=curve, name=name
+        sigma=max(sigma for sigma, value in curve.items() if value <= limit),
+        candidates=tuple(curve),
+        criterion=tuple(curve.values()),
+        name=name,
     )
 
 

@@ -129,19 +129,25 @@ def gaussian_features(
     generator: Generator,
     trainable: bool = False,
 ) -> FourierFeatures:
-    """Random frequencies b ~ N(0, bandwidth^2), `count` of them (Fourier Features, section 6)."""
+    """Random frequencies b ~ N(0, bandwidth^2), `count` of them (Fourier Features, section 6).
+
+    Features depend on `count` and the generator alone; another bandwidth stretches the same draw.
+    """
     frequencies = torch.randn(count, dimensions, generator=generator) * bandwidth
     return FourierFeatures(2 * math.pi * frequencies, trainable=trainable)
 
 
-def ffn_positional(dimensions: int, *, count: int = 256, log2_bandwidth: float) -> FourierFeatures:
+def ffn_positional(
+    dimensions: int, *, count: int = 256, log2_bandwidth: float, frequency_scale: float = 1.0
+) -> FourierFeatures:
     """Fourier Features' positional encoding: count // d log-spaced frequencies per axis.
 
     The released code has frequencies 2^linspace(0, s, n) - 1, hence 0 as the lowest and 2^s - 1 as
-    the highest, and not powers of two (Experiments notebooks, "posenc_new").
+    the highest, and not powers of two (Experiments notebooks, "posenc_new"). All of them are
+    multiplied by `frequency_scale`, for signals with fewer samples than the paper's.
     """
     per_axis = count // dimensions
-    frequencies = 2 ** torch.linspace(0, log2_bandwidth, per_axis) - 1
+    frequencies = (2 ** torch.linspace(0, log2_bandwidth, per_axis) - 1) * frequency_scale
     return FourierFeatures(2 * math.pi * _per_axis(frequencies, dimensions))
 
 

@@ -153,30 +153,26 @@ def train_ensemble(
         raise unknown_name("optimiser", optimiser, OPTIMISERS)
     descent = OPTIMISERS[optimiser](ensemble.parameters(), lr=learning_rate)
     encoded = ensemble.encode(coordinates)
-    encoded_test = None if test is None else ensemble.encode(test[0])
-    recorded: list[int] = []
-    train_errors, test_errors = [], []
-
-    def record(step: int) -> None:
-        recorded.append(step)
-        train_errors.append(_errors(ensemble, encoded, targets))
-        if test is not None:
-            test_errors.append(_errors(ensemble, encoded_test, test[1]))
-
+    sets = [(encoded, targets)]
+    if test is not None:
+        sets.append((ensemble.encode(test[0]), test[1]))
+    records: dict[int, list[Tensor]] = {}
     for step in range(steps):
         if record_every and step % record_every == 0:
-            record(step)
+            records[step] = _errors(ensemble, sets)
         descent.zero_grad(set_to_none=True)
         member_losses(ensemble.evaluate(encoded), targets, loss).sum().backward()
         descent.step()
-    record(steps)
+    records[steps] = _errors(ensemble, sets)
+    errors = [torch.stack(rows) for rows in zip(*records.values(), strict=True)]
     return EnsembleHistory(
-        steps=tuple(recorded),
-        train_errors=torch.stack(train_errors),
-        test_errors=torch.stack(test_errors) if test_errors else None,
+        steps=tuple(records),
+        train_errors=errors[0],
+        test_errors=errors[1] if test is not None else None,
     )
 
 
 @torch.no_grad()
-def _errors(ensemble: Ensemble, encoded: Tensor, targets: Tensor) -> Tensor:
-    return member_losses(ensemble.evaluate(encoded), targets, "mean")
+def _errors(ensemble: Ensemble, sets: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    """Mean squared errors of all members on each set of encoded coordinates and targets."""
+    return [member_losses(ensemble.evaluate(x), y, "mean") for x, y in sets]

@@ -23,8 +23,14 @@ class Field(nn.Module):
         return self.network(self.encoding(coordinates))
 
 
-def encoding_from(recipe: FieldRecipe, dimensions: int, generator: Generator) -> nn.Module:
-    """Build the encoding that a recipe names, for coordinates of `dimensions` components."""
+def encoding_from(
+    recipe: FieldRecipe, dimensions: int, generator: Generator, *, frequency_scale: float = 1.0
+) -> nn.Module:
+    """Build the encoding that a recipe names, for coordinates of `dimensions` components.
+
+    frequency_scale: what the frequencies of gaussian and positional are multiplied by, where a
+        signal has fewer samples per unit than the one its bandwidth is meant for.
+    """
     match recipe.encoding:
         case "none":
             return encodings.Identity(dimensions)
@@ -32,11 +38,17 @@ def encoding_from(recipe: FieldRecipe, dimensions: int, generator: Generator) ->
             return encodings.basic_features(dimensions)
         case "gaussian":
             return encodings.gaussian_features(
-                dimensions, count=recipe.features, bandwidth=recipe.bandwidth, generator=generator
+                dimensions,
+                count=recipe.features,
+                bandwidth=recipe.bandwidth * frequency_scale,
+                generator=generator,
             )
         case "positional":
             return encodings.ffn_positional(
-                dimensions, count=recipe.features, log2_bandwidth=recipe.log2_bandwidth
+                dimensions,
+                count=recipe.features,
+                log2_bandwidth=recipe.log2_bandwidth,
+                frequency_scale=frequency_scale,
             )
         case "siren_positional":
             return encodings.siren_positional(dimensions, octaves=recipe.octaves)
@@ -49,9 +61,16 @@ def encoding_from(recipe: FieldRecipe, dimensions: int, generator: Generator) ->
     raise AssertionError(f"recipe.encoding was not checked: {recipe.encoding}")
 
 
-def field_from(recipe: FieldRecipe, dimensions: int, channels: int, generator: Generator) -> Field:
+def field_from(
+    recipe: FieldRecipe,
+    dimensions: int,
+    channels: int,
+    generator: Generator,
+    *,
+    frequency_scale: float = 1.0,
+) -> Field:
     """Build the field of a recipe; all randomness comes from `generator`."""
-    encoding = encoding_from(recipe, dimensions, generator)
+    encoding = encoding_from(recipe, dimensions, generator, frequency_scale=frequency_scale)
     network = MLP(
         encoding.features,
         channels,

@@ -214,6 +214,8 @@ def empirical_ntk(
 ) -> Float[Tensor, "n m"]:
     """J J^T of a network as it stands, averaged over its outputs; `y` is `x` when left out.
 
+    One network scatters round the limit of `ReluNetwork.ntk` by roughly 4 / sqrt(width) of it.
+
     Memory: the Jacobian of two groups of `points_at_once` points, that is
     2 * points_at_once * outputs * parameters numbers.
     """

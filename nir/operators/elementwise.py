@@ -35,7 +35,7 @@ def _relu(inplace: bool = False) -> Elementwise:
 def _leaky_relu(negative_slope: float = 0.01, inplace: bool = False) -> Elementwise:
     return Elementwise(
         lambda z: F.leaky_relu(z, negative_slope),
-        lambda z, f: torch.where(z > 0, 1.0, negative_slope).to(z.dtype),
+        lambda z, f: (z > 0).to(z.dtype) * (1 - negative_slope) + negative_slope,
     )
 
 

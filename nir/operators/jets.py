@@ -4,7 +4,7 @@ A `Jet` looks like the tensor of values [..., C] and carries, for d coordinates,
 derivatives [d, ..., C] and, as its `Form` says, k rows of second-order part [k, ..., C] (Taylor
 mode; with the Laplacian as the single row this is the "forward Laplacian"). It stands in for the
 coordinates: a field written with torch functions is differentiated without knowing it, because
-each function comes here and is looked up in `RULES`. A function without a rule is an error that
+each function comes here and is looked up in `RULES` (filled by `jet_rules`). A function without a rule is an error that
 names it, never a silently wrong number.
 
 Two ways to be stored: *stacked*, all rows in one contiguous tensor [1 + d + k, ..., C], so that a
@@ -20,9 +20,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from nir.operators.elementwise import ELEMENTWISE, Elementwise
+from nir.operators.elementwise import Elementwise
 from nir.operators.sweeps import Form, apply_to_affine, apply_to_stack
 
 Rule = Callable[..., Any]
@@ -103,14 +102,6 @@ def _name_of(func: Any) -> str:
     return name[2:-2] if name.startswith("__") and name.endswith("__") else name
 
 
-def coordinates_as_jet(coordinates: Tensor, form: Form) -> Jet:
-    """The identity map's jet: first derivatives are the unit vectors, the second are zero."""
-    d = form.dimensions
-    identity = torch.eye(d, dtype=coordinates.dtype, device=coordinates.device)
-    lone = (1,) * (coordinates.ndim - 1)
-    return Jet.of_parts(form, coordinates, identity.reshape(d, *lone, d), None)
-
-
 def parts_of(jet: Jet) -> tuple[Tensor, Tensor, Tensor | None]:
     """Value, first derivatives and second-order part, the last None where it is zero."""
     if jet.stack is None:
@@ -131,7 +122,7 @@ def _spread(jet: Jet) -> list[Tensor | None]:
 
 def stacked(jet: Jet, *, rows: int | None = None) -> Tensor:
     """All rows in one tensor; `rows` asks for that many, zeros where there was nothing."""
-    missing = 0 if rows is None else rows - _row_count(jet)
+    missing = 0 if rows is None else rows - row_count(jet)
     if jet.stack is not None and not missing:
         return jet.stack
     pieces = [jet.stack] if jet.stack is not None else [p for p in _spread(jet) if p is not None]
@@ -140,7 +131,8 @@ def stacked(jet: Jet, *, rows: int | None = None) -> Tensor:
     return torch.cat(pieces)
 
 
-def _row_count(jet: Jet) -> int:
+def row_count(jet: Jet) -> int:
+    """Rows of the stacked form."""
     second = parts_of(jet)[2]
     return jet.form.first_rows + (0 if second is None else len(second))
 
@@ -175,6 +167,3 @@ def map_rows(jet: Jet, operation: Callable[[Tensor], Tensor], *, spread: bool = 
     rows = _spread(jet) if spread else [value[None], first, second]
     value, first, second = (None if r is None else operation(r) for r in rows)
     return Jet.of_parts(jet.form, value[0], first, second)
-
-
-from nir.operators import jet_rules  # noqa: E402, F401

@@ -251,3 +251,32 @@ class _OnAffine(torch.autograd.Function):
             )
             to_first += spread.sum(1, keepdim=True)
         return to_value.view(value.shape), to_first.view(first.shape), None, None, None
+
+
+def linear_on_stack(stack: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """W x + b of a stacked jet: one matrix product for all rows, the bias for the value alone."""
+    return _Linear.apply(stack, weight, bias)
+
+
+class _Linear(torch.autograd.Function):
+    """Written out, because adding the bias to one row in place costs autograd a copy of all."""
+
+    @staticmethod
+    def forward(ctx: Any, stack: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(stack, weight)
+        result = torch.matmul(stack, weight.t())
+        if bias is not None:
+            result[0].add_(bias)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+        stack, weight = ctx.saved_tensors
+        to_stack = to_weight = to_bias = None
+        if ctx.needs_input_grad[0]:
+            to_stack = torch.matmul(cotangent, weight)
+        if ctx.needs_input_grad[1]:
+            to_weight = cotangent.flatten(0, -2).t() @ stack.flatten(0, -2)
+        if ctx.needs_input_grad[2]:
+            to_bias = cotangent[0].flatten(0, -2).sum(0) if stack.ndim > 2 else cotangent[0]
+        return to_stack, to_weight, to_bias

@@ -50,10 +50,14 @@ def pixel_coordinates(resolution: int, convention: str) -> Float[Tensor, "h w 2"
 
 
 def load_image(recipe: ImageRecipe, subject: Path) -> Float[Tensor, "h w c"]:
-    """Read a picture, crop its centre to a square and reduce it to the recipe's resolution."""
-    image = centre_crop_square(read_image(subject, colour=recipe.colour))
-    size = (recipe.resolution, recipe.resolution)
-    return torch.from_numpy(resize_image(image, size, filter="area"))
+    """Read a picture, crop its centre to a square and bring it to the recipe's resolution.
+
+    White shows through transparent pixels. Pictures are reduced by area, enlarged by cubics.
+    """
+    image = centre_crop_square(read_image(subject, colour=recipe.colour, background=1.0))
+    side = recipe.resolution
+    kind = "area" if side <= image.shape[0] else "bicubic"
+    return torch.from_numpy(resize_image(image, height=side, width=side, filter=kind))
 
 
 def build(
@@ -61,11 +65,11 @@ def build(
 ) -> ImageTask:
     """Build the task for the picture at `subject`."""
     image = load_image(recipe, subject)
-    field = (
-        field_from(recipe, 2, image.shape[-1], generator)
-        if recipe.field == "network"
-        else _pixel_grid(recipe, image)
-    )
+    if recipe.field == "network":
+        scale = recipe.resolution / recipe.bandwidth_resolution
+        field = field_from(recipe, 2, image.shape[-1], generator, frequency_scale=scale)
+    else:
+        field = _pixel_grid(recipe, image)
     return ImageTask(recipe, image.to(device), field.to(device))
 
 

@@ -239,7 +239,7 @@ def test_at_width_4096_the_kernels_agree_to_two_percent():
     analytic = ReluNetwork(linear_maps=4, width=4096)
     x = basic_features(1)(torch.arange(8)[:, None] / 8)
     exact = analytic.ntk(x.double(), x.double())
-    # One network scatters by about 6 / sqrt(width) = 6 percent round the limit; the mean of 16
+    # One network scatters by about 4 / sqrt(width) = 6 percent round the limit; the mean of 16
     # initialisations shows whether it is the right limit.
     assert relative_error(mean_empirical(analytic, x, draws=16), exact) < 0.02
 

@@ -16,11 +16,11 @@ rule tabulate:
         markdown=f"{EXPERIMENT_FOLDER}/table.md",
     log:
         f"results/logs/{EXPERIMENT_FOLDER.removeprefix('results/')}/tabulate.log",
+    localrule: True
     params:
         plan=plan_of,
         title=title_of,
         code=fingerprint("nir.reporting.tables"),
-    localrule: True
     shell:
         "nir tabulate --plan {params.plan:q} --metrics {input.metrics:q}"
         " --published {input.published:q} --csv {output.csv:q} --markdown {output.markdown:q}"
@@ -60,9 +60,9 @@ rule summarise:
         f"results/{SCALE}/summary.csv",
     log:
         f"results/logs/{SCALE}/summarise.log",
+    localrule: True
     params:
         code=fingerprint("nir.reporting.tables"),
-    localrule: True
     shell:
         "nir summarise --tables {input.tables:q} --metrics {input.metrics:q}"
         " --out {output:q} --log {log:q}"

@@ -32,7 +32,9 @@ SCALE = config["scale"]
 DATA_ROOT = config["data_root"]
 CHAPTERS = list(dict.fromkeys(e.chapter for e in EXPERIMENTS.values()))
 RUNS = {f"results/{SCALE}/{r.place}": r for e in EXPERIMENTS.values() for r in e.runs}
-PUBLISHED = sorted(str(path) for path in Path(workflow.basedir, "workflow/published").glob("*.csv"))
+PUBLISHED = sorted(
+    str(path) for path in Path(workflow.basedir, "workflow/published").glob("*.csv")
+)
 
 RUN_FOLDER = "results/{scale}/{chapter}/{experiment}/{subject}/{variant}/seed{seed}"
 EXPERIMENT_FOLDER = "results/{scale}/{chapter}/{experiment}"
@@ -116,3 +118,28 @@ def plan_of(wildcards):
 
 def title_of(wildcards):
     return experiment_of(wildcards).title
+
+
+def plans():
+    """All experiments' plans, in the order of the configuration."""
+    return canonical_json([e.plan() for e in EXPERIMENTS.values()])
+
+
+def page_files():
+    """What the page is made from beside results."""
+    folder = Path(workflow.basedir, "nir/reporting/page")
+    return sorted(
+        str(p) for p in folder.iterdir() if p.suffix in {".jinja", ".css", ".toml"}
+    )
+
+
+def results_of_chapter(chapter):
+    """Everything a person wants of one chapter."""
+    return [
+        p for e in EXPERIMENTS.values() if e.chapter == chapter for p in results_of(e)
+    ]
+
+
+def all_results():
+    """Everything a person wants."""
+    return [path for chapter in CHAPTERS for path in results_of_chapter(chapter)]

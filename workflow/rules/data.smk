@@ -7,12 +7,12 @@ rule fetch:
         "results/data/{dataset}.json",
     log:
         "results/logs/data/{dataset}.log",
+    retries: 2
+    localrule: True
     params:
         root=DATA_ROOT,
         mirrors=" ".join(config["mirrors"]),
         code=fingerprint("nir.data.fetch", "nir.data.generated"),
-    retries: 2
-    localrule: True
     shell:
         "nir fetch {wildcards.dataset} --data-root {params.root:q} --receipt {output:q}"
         " --mirrors {params.mirrors} --log {log:q}"

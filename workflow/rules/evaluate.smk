@@ -10,7 +10,9 @@ rule evaluate:
         f"results/logs/{EXPERIMENT_FOLDER.removeprefix('results/')}/evaluate.log",
     params:
         plan=plan_of,
-        code=fingerprint("nir.evaluation", "nir.metrics.image", "nir.metrics.perceptual"),
+        code=fingerprint(
+            "nir.evaluation", "nir.metrics.image", "nir.metrics.perceptual"
+        ),
         weights=f"{DATA_ROOT}/weights",
     shell:
         "nir evaluate --plan {params.plan:q} --results results/{wildcards.scale}"

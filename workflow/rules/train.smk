@@ -12,15 +12,15 @@ rule train:
         record=f"{RUN_FOLDER}/training.json",
     log:
         f"results/logs/{RUN_FOLDER.removeprefix('results/')}/train.log",
+    threads: threads_of_training
+    resources:
+        gpu=gpus_of_training,
     params:
         recipe=recipe_of,
         code=code_of_training,
         task=task_of,
         subject=subject_name_of,
         root=DATA_ROOT,
-    threads: threads_of_training
-    resources:
-        gpu=gpus_of_training,
     shell:
         "nir train {params.task} {params.subject:q} --recipe {params.recipe:q}"
         " --seed {wildcards.seed} --data-root {params.root:q} --threads {threads}"

@@ -1,0 +1,182 @@
+"""Calculus: a field's value with its derivatives by the coordinates.
+
+A field is any function from coordinates [..., d] to values [..., C] that treats each point by
+itself. Results: value [..., C], gradient [..., C, d], Laplacian [..., C], second derivatives
+[..., C, d], Hessian [..., C, d, d]; a complex field has its real and its imaginary part as two
+channels. All of them can be differentiated once more by the field's parameters: that is how a loss
+on a derivative trains.
+
+Two modes, equal to rounding. "taylor" carries value, first and second derivatives through the
+field in one forward sweep (`jets`). "autograd" nests torch's reverse mode and works for whatever
+torch can differentiate twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from nir.operators.jet_rules import sweep
+from nir.operators.sweeps import Form
+
+Field = Callable[[Tensor], Tensor]
+Mode = Literal["taylor", "autograd"]
+
+
+def value_and_gradient(
+    field: Field, coordinates: Float[Tensor, "*points d"], *, mode: Mode = "autograd"
+) -> tuple[Float[Tensor, "*points c"], Float[Tensor, "*points c d"]]:
+    """Value and gradient of a field.
+
+    >>> value, gradient = value_and_gradient(lambda x: x**2, torch.tensor([[3.0]]))
+    >>> value.tolist(), gradient.tolist()
+    ([[9.0]], [[[6.0]]])
+    """
+    if mode == "autograd":
+        with _Tape(coordinates) as tape:
+            value = field(tape.coordinates)
+            return tape.finished(value, tape.jacobian(value))
+    form = Form(coordinates.shape[-1], 0, ())
+    value, first, _ = sweep(field, coordinates, form)
+    return value, first.movedim(0, -1)
+
+
+def value_gradient_and_laplacian(
+    field: Field,
+    coordinates: Float[Tensor, "*points d"],
+    weights: Sequence[float] | None = None,
+    *,
+    mode: Mode = "taylor",
+) -> tuple[Float[Tensor, "*points c"], Float[Tensor, "*points c d"], Float[Tensor, "*points c"]]:
+    """Value, gradient and sum_i w_i d^2/dx_i^2 of a field.
+
+    weights: one a coordinate, all 1 for the Laplacian; (1, -c^2, -c^2) for the wave operator on
+    coordinates (t, x, y).
+
+    >>> saddle = lambda x: x[..., :1] ** 2 - x[..., 1:] ** 2
+    >>> value_gradient_and_laplacian(saddle, torch.tensor([[1.0, 2.0]]))[2].tolist()
+    [[0.0]]
+    >>> value_gradient_and_laplacian(saddle, torch.tensor([[1.0, 2.0]]), (1, -1))[2].tolist()
+    [[4.0]]
+    """
+    d = coordinates.shape[-1]
+    weights = [1.0] * d if weights is None else [float(w) for w in weights]
+    if len(weights) != d:
+        raise ValueError(f"{len(weights)} weights for {d} coordinates")
+    if mode == "autograd":
+        value, gradient, second = value_gradient_and_second_derivatives(
+            field, coordinates, mode=mode
+        )
+        return value, gradient, second @ second.new_tensor(weights)
+    form = Form(d, 1, tuple((0, i, i, w) for i, w in enumerate(weights) if w))
+    value, first, second = sweep(field, coordinates, form)
+    return value, first.movedim(0, -1), second[0]
+
+
+def value_gradient_and_second_derivatives(
+    field: Field, coordinates: Float[Tensor, "*points d"], *, mode: Mode = "taylor"
+) -> tuple[Float[Tensor, "*points c"], Float[Tensor, "*points c d"], Float[Tensor, "*points c d"]]:
+    """Value, gradient and the unmixed second derivatives d^2/dx_i^2 of a field."""
+    d = coordinates.shape[-1]
+    if mode == "autograd":
+        with _Tape(coordinates) as tape:
+            value = field(tape.coordinates)
+            gradient = tape.jacobian(value)
+            second = torch.stack(
+                [tape.jacobian(gradient[..., i])[..., i] for i in range(d)], dim=-1
+            )
+            return tape.finished(value, gradient, second)
+    form = Form(d, d, tuple((i, i, i, 1.0) for i in range(d)))
+    value, first, second = sweep(field, coordinates, form)
+    return value, first.movedim(0, -1), second.movedim(0, -1)
+
+
+def value_gradient_and_hessian(
+    field: Field, coordinates: Float[Tensor, "*points d"], *, mode: Mode = "taylor"
+) -> tuple[
+    Float[Tensor, "*points c"], Float[Tensor, "*points c d"], Float[Tensor, "*points c d d"]
+]:
+    """Value, gradient and all second derivatives, mixed ones too, of a field.
+
+    >>> value_gradient_and_hessian(lambda x: x[..., :1] * x[..., 1:], torch.zeros(1, 2))[2].tolist()
+    [[[[0.0, 1.0], [1.0, 0.0]]]]
+    """
+    d = coordinates.shape[-1]
+    if mode == "autograd":
+        with _Tape(coordinates) as tape:
+            value = field(tape.coordinates)
+            gradient = tape.jacobian(value)
+            rows = [tape.jacobian(gradient[..., i]) for i in range(d)]
+            return tape.finished(value, gradient, torch.stack(rows, dim=-2))
+    pairs = [(p, q) for p in range(d) for q in range(p, d)]
+    form = Form(d, len(pairs), tuple((j, p, q, 1.0) for j, (p, q) in enumerate(pairs)))
+    value, first, upper = sweep(field, coordinates, form)
+    place = {pair: j for j, pair in enumerate(pairs)}
+    order = [place[min(p, q), max(p, q)] for p in range(d) for q in range(d)]
+    hessian = upper[order].movedim(0, -1).unflatten(-1, (d, d))
+    return value, first.movedim(0, -1), hessian
+
+
+class _Tape:
+    """Reverse mode by the coordinates; its results have a graph only where the caller records."""
+
+    def __init__(self, coordinates: Tensor) -> None:
+        self.recording = torch.is_grad_enabled()
+        self.enabled = torch.enable_grad()
+        self.given = coordinates
+
+    def __enter__(self) -> _Tape:
+        self.enabled.__enter__()
+        given = self.given
+        self.coordinates = given if given.requires_grad else given.detach().requires_grad_()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.enabled.__exit__(*error)
+
+    def jacobian(self, value: Tensor) -> Tensor:
+        """Derivatives [..., C, d] of [..., C], one backward sweep a channel."""
+        return torch.stack([self._gradient(channel) for channel in value.unbind(-1)], dim=-2)
+
+    def _gradient(self, channel: Tensor) -> Tensor:
+        if not channel.requires_grad:  # it does not depend on anything, as a ReLU's slope
+            return torch.zeros_like(self.coordinates)
+        return torch.autograd.grad(
+            channel.sum(), self.coordinates, create_graph=True, materialize_grads=True
+        )[0]
+
+    def finished(self, *results: Tensor) -> tuple[Tensor, ...]:
+        """The results, cut from the graph unless the caller records one."""
+        return results if self.recording else tuple(r.detach() for r in results)
+
+
+def in_chunks(
+    function: Callable[[Tensor], tuple[Tensor, ...]],
+    coordinates: Float[Tensor, "points d"],
+    *,
+    points_per_chunk: int,
+) -> tuple[Tensor, ...]:
+    """The tensors that `function` gives for the coordinates, a few points at a time.
+
+    Bounds the memory of training on derivatives: of each chunk only the results are kept, and the
+    backward pass evaluates it once more (about a third more arithmetic). `function` must treat
+    each point by itself and give the same each time it is called.
+
+    >>> double = lambda x: (2 * x,)
+    >>> in_chunks(double, torch.arange(3.0)[:, None], points_per_chunk=2)[0].flatten().tolist()
+    [0.0, 2.0, 4.0]
+    """
+    if points_per_chunk < 1:
+        raise ValueError(f"points_per_chunk must be at least 1, not {points_per_chunk}")
+    pieces = []
+    for chunk in coordinates.split(points_per_chunk):
+        if torch.is_grad_enabled():
+            pieces.append(checkpoint(function, chunk, use_reentrant=False))
+        else:
+            pieces.append(function(chunk))
+    return tuple(torch.cat(parts) for parts in zip(*pieces, strict=True))

@@ -1,0 +1,166 @@
+"""What is wrong in config.yaml is one line that names the key and the nearest known one."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nir.configuration import check_configuration, read_configuration
+from nir.errors import InputError
+from nir.experiments import experiments_of
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+
+SMALL = {
+    "scale": "smoke",
+    "data_root": "data",
+    "mirrors": [],
+    "seeds": {"smoke": 1, "quick": 1, "paper": 1},
+    "threads": {"smoke": 1, "quick": 1, "paper": 1},
+    "experiments": {
+        "siren/image": {
+            "task": "siren_image",
+            "subjects": ["camera"],
+            "variants": {"siren": {}},
+        }
+    },
+}
+
+
+def small() -> dict:
+    return copy.deepcopy(SMALL)
+
+
+def message(config: dict) -> str:
+    with pytest.raises(InputError) as raised:
+        check_configuration(config, SCHEMA)
+        experiments_of(config)
+    text = str(raised.value)
+    assert "\n" not in text
+    assert text.startswith("config.yaml: ")
+    return text
+
+
+@pytest.mark.parametrize("scale", ["smoke", "quick", "paper"])
+def test_the_configuration_of_this_project_is_valid_at_every_scale(scale):
+    config = read_configuration(ROOT / "config.yaml") | {"scale": scale}
+    check_configuration(config, SCHEMA)
+    experiments = experiments_of(config)
+    assert set(experiments) == set(config["experiments"])
+    assert all(experiment.runs for experiment in experiments.values())
+
+
+def test_a_misspelt_key_is_named_with_the_nearest_known_one():
+    text = message(small() | {"mirors": []})
+    assert "mirors" in text
+    assert "did you mean 'mirrors'" in text
+
+
+def test_a_misspelt_key_of_an_experiment_is_named_with_its_place():
+    config = small()
+    config["experiments"]["siren/image"]["varients"] = {}
+    text = message(config)
+    assert "experiments.siren/image.varients" in text
+    assert "did you mean 'variants'" in text
+
+
+@pytest.mark.parametrize("place", ["variants", "budget"])
+def test_a_misspelt_key_of_a_recipe_is_named_with_its_place(place):
+    config = small()
+    inner = "siren" if place == "variants" else "smoke"
+    config["experiments"]["siren/image"][place] = {inner: {"omega0": 20}}
+    config["experiments"]["siren/image"].setdefault("variants", {"siren": {}})
+    text = message(config)
+    assert f"experiments.siren/image.{place}.{inner}.omega0" in text
+    assert "did you mean 'omega_0'" in text
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "expected"),
+    [
+        (["seeds", "smoke"], "three", "seeds.smoke: integer is expected, not 'three'"),
+        (["seeds"], 3, "seeds: object is expected, not 3"),
+        (["data_root"], 5, "data_root: string is expected, not 5"),
+        (["experiments"], [], "experiments: object is expected, not []"),
+        (["experiments", "siren/image", "variants"], ["siren"], "variants: object is expected"),
+        (["experiments", "siren/image", "headline"], "psnr", "headline: array is expected"),
+    ],
+)
+def test_a_value_of_another_type_is_named_with_its_place(keys, value, expected):
+    config = small()
+    inner = config
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    assert expected in message(config)
+
+
+def test_subjects_of_another_type_say_what_is_expected():
+    config = small()
+    config["experiments"]["siren/image"]["subjects"] = "camera"
+    text = message(config)
+    assert "experiments.siren/image.subjects" in text
+    assert "not valid under any" not in text
+
+
+def test_an_unknown_scale_is_named_with_the_nearest_known_one():
+    assert "did you mean 'quick'" in message(small() | {"scale": "quik"})
+
+
+def test_what_must_be_given_is_named():
+    config = small()
+    del config["experiments"]["siren/image"]["task"]
+    text = message(config)
+    assert "experiments.siren/image" in text
+    assert "task must be given" in text
+
+
+def test_an_unknown_task_is_named_with_its_place():
+    config = small()
+    config["experiments"]["siren/image"]["task"] = "siren_imgae"
+    text = message(config)
+    assert "experiments.siren/image" in text
+    assert "did you mean 'siren_image'" in text
+
+
+@pytest.mark.parametrize("key", ["seeds", "threads"])
+def test_a_scale_without_a_number_is_named(key):
+    config = small()
+    config[key] = {"quick": 1, "paper": 1}
+    text = message(config)
+    assert key in text
+    assert "smoke" in text
+
+
+@pytest.mark.parametrize("key", ["mirrors", "threads"])
+def test_what_has_a_default_may_be_left_out(key):
+    config = small()
+    del config[key]
+    check_configuration(config, SCHEMA)
+    assert experiments_of(config)
+
+
+def test_a_missing_configuration_is_an_error_for_people(tmp_path):
+    with pytest.raises(InputError, match=r"config.yaml: no such file"):
+        read_configuration(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: [", "a: b: c", "\t- x", "a: !!python/object:os.system {}"])
+def test_broken_yaml_is_one_line(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as raised:
+        read_configuration(path)
+    assert "not valid YAML" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_yaml_that_is_no_mapping_is_refused(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("- one\n- two\n")
+    with pytest.raises(InputError, match="a mapping of keys to values is expected"):
+        read_configuration(path)

@@ -1,0 +1,215 @@
+"""Files appear whole or not at all, whatever interrupts the writing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import resource
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nir.errors import InputError
+from nir.files import (
+    canonical_json,
+    read_json,
+    sha256_of_file,
+    write_json,
+    write_text,
+    written_whole,
+)
+
+
+class Interruption(Exception):
+    """Something that goes wrong in the middle of writing."""
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_an_interrupted_write_leaves_the_old_content_and_nothing_else(tmp_path):
+    path = tmp_path / "log.csv"
+    write_text(path, "old")
+    with pytest.raises(Interruption), written_whole(path) as temporary:
+        temporary.write_text("half of the ne")
+        raise Interruption
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["log.csv"]
+
+
+def test_an_interrupted_first_write_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), written_whole(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert names_in(tmp_path) == []
+
+
+def test_a_reader_sees_the_old_content_until_the_end(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with written_whole(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_the_temporary_file_keeps_the_suffix_and_is_hidden(tmp_path):
+    with written_whole(tmp_path / "a.png") as temporary:
+        assert temporary.suffix == ".png"
+        assert temporary.name.startswith(".")
+        assert temporary.parent == tmp_path
+        temporary.write_bytes(b"x")
+
+
+def test_folders_are_made(tmp_path):
+    write_text(tmp_path / "a" / "b" / "c.txt", "x")
+    assert (tmp_path / "a" / "b" / "c.txt").read_text() == "x"
+
+
+def test_a_file_gets_the_permissions_that_the_user_chose(tmp_path):
+    previous = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+    finally:
+        os.umask(previous)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
+
+
+def test_a_file_where_a_folder_should_be_is_one_line(tmp_path):
+    (tmp_path / "results").write_text("I am a file")
+    with pytest.raises(InputError) as raised:
+        write_text(tmp_path / "results" / "a.txt", "x")
+    text = str(raised.value)
+    assert str(tmp_path / "results" / "a.txt") in text
+    assert "\n" not in text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
+def test_a_read_only_folder_is_one_line(tmp_path):
+    tmp_path.chmod(0o555)
+    try:
+        with pytest.raises(InputError, match=r"a\.txt: cannot be written \(Permission denied\)"):
+            write_text(tmp_path / "a.txt", "x")
+    finally:
+        tmp_path.chmod(0o755)
+
+
+def test_a_folder_that_refuses_even_root_is_one_line():
+    with pytest.raises(InputError, match=r"/proc/nir/a\.txt: cannot be written"):
+        write_text(Path("/proc/nir/a.txt"), "x")
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_content(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def full(self, *_args, **_options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(InputError, match=r"a\.txt: cannot be written \(No space left on device\)"):
+        write_text(path, "new")
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+WRITERS = {
+    "text": "from nir.files import write_text; write_text(path, 'x' * 100_000)",
+    "array": (
+        "import numpy, nir.predictions\n"
+        "nir.predictions.Predictions(path.parent, 'p').array('file', numpy.zeros(100_000))"
+    ),
+    "checkpoint": (
+        "import torch\nfrom nir.checkpoints import Checkpoints\n"
+        "Checkpoints(path.parent).save(1, {'x': torch.zeros(100_000)})"
+    ),
+    "model": (
+        "import torch\nfrom nir.files import written_whole\n"
+        "with written_whole(path) as temporary: torch.save(torch.zeros(100_000), temporary)"
+    ),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_file_that_may_not_grow_is_one_line_and_leaves_nothing(tmp_path, writer):
+    """The kernel refuses to write past a limit, as it does on a full disk."""
+    code = (
+        "import sys, pathlib\nfrom nir.errors import InputError\n"
+        "path = pathlib.Path(sys.argv[1])\n"
+        "try:\n"
+        + "".join(f"    {line}\n" for line in WRITERS[writer].splitlines())
+        + "except InputError as error:\n    print(error)\n    sys.exit(2)\n"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "file.bin")],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+    )
+    assert finished.returncode == 2, finished.stderr
+    assert "cannot be written" in finished.stdout
+    assert finished.stdout.count("\n") == 1
+    assert names_in(tmp_path) == []
+
+
+def test_errors_of_the_block_that_have_nothing_to_do_with_files_pass(tmp_path):
+    with pytest.raises(ZeroDivisionError), written_whole(tmp_path / "a.txt"):
+        raise ZeroDivisionError
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)  # fmt: skip
+
+
+@given(JSON_VALUES)
+def test_canonical_json_reads_back_equal(value):
+    assert json.loads(canonical_json(value)) == value
+
+
+@given(st.dictionaries(st.text(), st.integers(), max_size=6))
+def test_canonical_json_does_not_depend_on_the_order_of_keys(value):
+    assert canonical_json(dict(reversed(value.items()))) == canonical_json(value)
+
+
+def test_canonical_json_has_no_spaces_and_refuses_what_is_no_number():
+    assert canonical_json({"b": [1, 2.5], "a": "x"}) == '{"a":"x","b":[1,2.5]}'
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json(math.nan)
+
+
+def test_json_is_read_as_it_was_written(tmp_path):
+    value = {"x": 0.1, "y": [1, None, "ü"]}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"a": 1'])
+def test_damaged_json_is_one_line_that_says_what_to_do(tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.json: not valid JSON .* remove it"):
+        read_json(path)
+
+
+def test_missing_json_is_one_line(tmp_path):
+    with pytest.raises(InputError, match=r"a\.json: no such file"):
+        read_json(tmp_path / "a.json")
+
+
+def test_the_hash_is_that_of_the_content(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256_of_file(tmp_path / "a") == expected
