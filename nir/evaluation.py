@@ -13,6 +13,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from nir.errors import InputError
 from nir.files import read_json, sha256_of_file, write_json, write_text
 from nir.fingerprints import fingerprint
@@ -28,9 +30,11 @@ def evaluate_run(run_folder: Path, *, weights_folder: Path | None = None) -> dic
     """Return the run's metrics, from metrics.json if that is current, else computed and written."""
     predictions_folder = run_folder / "predictions"
     path = run_folder / "metrics.json"
+    mesh = run_folder / "mesh.ply"
     stamp = {
         "schema": SCHEMA_VERSION,
         "predictions": sha256_of_file(predictions_folder / MANIFEST),
+        "mesh": sha256_of_file(mesh) if mesh.is_file() else "",
         "code": fingerprint("nir.evaluation", "nir.metrics.image", "nir.metrics.perceptual"),
     }
     if path.is_file():
@@ -90,9 +94,9 @@ def _row(key: RowKey, unit: str, items: dict[str, float], note: str) -> dict[str
 
 
 def _value(predictions: Predictions, item: Item, name: str, weights_folder: Path | None) -> float:
-    prediction = read_array(predictions.folder / item.prediction)
-    reference = read_array(predictions.folder / item.reference)
-    if prediction.shape != reference.shape:
+    prediction = _read(predictions.folder / item.prediction)
+    reference = _read(predictions.folder / item.reference)
+    if isinstance(prediction, np.ndarray) and prediction.shape != reference.shape:
         raise InputError(
             f"{predictions.folder / item.prediction}: shape {prediction.shape} differs from the "
             f"reference's {reference.shape}; predict again"
@@ -112,3 +116,15 @@ def evaluate_experiment(
         result = evaluate_run(results / run["place"], weights_folder=weights_folder)
         writer.writerows({**run, **row} for row in result["metrics"])
     write_text(out, text.getvalue())
+
+
+def _read(path: Path) -> Any:
+    """Read what a metric compares: an array, or a surface (which may be the run's mesh.ply)."""
+    if path.suffix == ".npy":
+        return read_array(path)
+    import trimesh
+
+    try:
+        return trimesh.load(path, force="mesh", process=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable surface ({error}); mesh the run again") from error

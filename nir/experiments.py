@@ -61,6 +61,8 @@ class Experiment:
     labels: Mapping[str, str]
     headline: tuple[str, ...]
     figures: tuple[str, ...]
+    media: tuple[str, ...]
+    mesh: bool
     claims: tuple[Mapping[str, Any], ...]
     runs: tuple[Run, ...]
 
@@ -81,6 +83,8 @@ class Experiment:
             "title": self.title,
             "about": self.about,
             "headline": list(self.headline),
+            "figures": list(self.figures),
+            "media": list(self.media),
             "claims": [dict(claim) for claim in self.claims],
             "runs": [
                 {
@@ -124,6 +128,8 @@ def _experiment(name: str, config: Mapping[str, Any]) -> Experiment:
         labels=entry.get("labels", {}),
         headline=tuple(entry.get("headline", ())),
         figures=tuple(entry.get("figures", ())),
+        media=tuple(entry.get("media", ())),
+        mesh=entry.get("mesh", False),
         claims=tuple(c for c in entry.get("claims", ()) if scale in c.get("scales", [scale])),
         runs=runs,
     )

@@ -170,6 +170,13 @@ def predict_run(folder: Path, *, data_root: Path, device: torch.device) -> None:
         task.predict(temporary)
 
 
+def mesh_run(folder: Path, *, data_root: Path, device: torch.device) -> None:
+    """Write the run's surface as mesh.ply, whole or not at all."""
+    task = load_run(folder, data_root=data_root, device=device)
+    with written_whole(folder / "mesh.ply") as temporary:
+        task.mesh(temporary)
+
+
 @contextlib.contextmanager
 def _folder_written_whole(path: Path) -> Iterator[Path]:
     """Yield a new folder beside `path` that takes its place when the block ends well."""

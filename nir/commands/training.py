@@ -1,4 +1,4 @@
-"""nir train | predict | status: what concerns a run and its model."""
+"""nir train | predict | mesh | status: what concerns a run and its model."""
 
 from __future__ import annotations
 
@@ -91,12 +91,13 @@ def _label_of(out: Path) -> str:
 
 
 def _add_predict(commands: argparse._SubParsersAction) -> None:
-    predict = commands.add_parser("predict", help="write a trained run's predictions")
-    predict.add_argument("run", type=Path, help="the run's folder")
-    add_data_root(predict)
-    add_device(predict)
-    add_log(predict)
-    predict.set_defaults(command=_predict)
+    for name, says in (("predict", "write a run's predictions"), ("mesh", "write a run's surface")):
+        command = commands.add_parser(name, help=says)
+        command.add_argument("run", type=Path, help="the run's folder")
+        add_data_root(command)
+        add_device(command)
+        add_log(command)
+        command.set_defaults(command=_predict if name == "predict" else _mesh)
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -104,6 +105,13 @@ def _predict(options: argparse.Namespace) -> None:
 
     _use_threads(options.threads)
     predict_run(options.run, data_root=options.data_root, device=choose_device(options.device))
+
+
+def _mesh(options: argparse.Namespace) -> None:
+    from nir.runs import choose_device, mesh_run
+
+    _use_threads(options.threads)
+    mesh_run(options.run, data_root=options.data_root, device=choose_device(options.device))
 
 
 def _add_status(commands: argparse._SubParsersAction) -> None:

@@ -13,13 +13,13 @@ torch can differentiate twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import once_differentiable
 
 from nir.operators.jet_rules import sweep
 from nir.operators.sweeps import Form
@@ -49,7 +49,7 @@ def value_and_gradient(
 def value_gradient_and_laplacian(
     field: Field,
     coordinates: Float[Tensor, "*points d"],
-    weights: Sequence[float] | None = None,
+    weights: Sequence[float | int] | None = None,
     *,
     mode: Mode = "taylor",
 ) -> tuple[Float[Tensor, "*points c"], Float[Tensor, "*points c d"], Float[Tensor, "*points c"]]:
@@ -156,27 +156,83 @@ class _Tape:
 
 
 def in_chunks(
-    function: Callable[[Tensor], tuple[Tensor, ...]],
-    coordinates: Float[Tensor, "points d"],
-    *,
-    points_per_chunk: int,
+    function: Callable[..., tuple[Tensor, ...]], *points: Tensor, points_per_chunk: int
 ) -> tuple[Tensor, ...]:
-    """The tensors that `function` gives for the coordinates, a few points at a time.
+    """The tensors that `function(*points)` gives, evaluated without a graph a few points at a time.
 
-    Bounds the memory of training on derivatives: of each chunk only the results are kept, and the
-    backward pass evaluates it once more (about a third more arithmetic). `function` must treat
-    each point by itself and give the same each time it is called.
+    For predictions on more points than fit; training has `losses_in_chunks`.
 
     >>> double = lambda x: (2 * x,)
     >>> in_chunks(double, torch.arange(3.0)[:, None], points_per_chunk=2)[0].flatten().tolist()
     [0.0, 2.0, 4.0]
     """
+    pieces = []
+    for chunk in _chunks(points, points_per_chunk):
+        results = function(*chunk)
+        pieces.append([result.detach() for result in results])
+    return tuple(torch.cat(parts) for parts in zip(*pieces, strict=True))
+
+
+def losses_in_chunks(
+    losses: Callable[..., dict[str, Tensor]],
+    *points: Tensor,
+    parameters: Iterable[Tensor],
+    points_per_chunk: int,
+) -> dict[str, Tensor]:
+    """The named losses `losses(*points)`, each a sum over points, in bounded memory.
+
+    points: coordinates and whatever belongs to them, [points, ...] each. Every chunk's gradient by
+    the parameters is taken at once and its graph given up, so that the peak is that of one chunk
+    and nothing is computed twice. The results can be differentiated as usual, but only by
+    `parameters` and only as a common multiple of their sum: all terms share one gradient. A mean
+    must be written as a sum divided by the number of all points.
+
+    >>> slope = torch.tensor(1.0, requires_grad=True)
+    >>> squares = lambda x: {"squares": ((slope * x) ** 2).sum()}
+    >>> x = torch.tensor([1.0, 2.0, 3.0])
+    >>> total = losses_in_chunks(squares, x, parameters=[slope], points_per_chunk=2)["squares"]
+    >>> total.backward()
+    >>> total.item(), slope.grad.item()
+    (14.0, 28.0)
+    """
+    parameters = [p for p in parameters if p.requires_grad]
+    recording = torch.is_grad_enabled() and bool(parameters)
+    totals: dict[str, Tensor] = {}
+    gradients = [torch.zeros_like(p) for p in parameters]
+    for chunk in _chunks(points, points_per_chunk):
+        terms = losses(*chunk)
+        if recording:
+            parts = torch.autograd.grad(
+                sum(terms.values()), parameters, allow_unused=True, materialize_grads=True
+            )
+            for gradient, part in zip(gradients, parts, strict=True):
+                gradient += part
+        for name, term in terms.items():
+            totals[name] = totals.get(name, 0) + term.detach()
+    if not recording:
+        return totals
+    values = _WithGradients.apply(torch.stack(list(totals.values())), gradients, *parameters)
+    return dict(zip(totals, values.unbind(), strict=True))
+
+
+def _chunks(points: tuple[Tensor, ...], points_per_chunk: int) -> Iterator[tuple[Tensor, ...]]:
     if points_per_chunk < 1:
         raise ValueError(f"points_per_chunk must be at least 1, not {points_per_chunk}")
-    pieces = []
-    for chunk in coordinates.split(points_per_chunk):
-        if torch.is_grad_enabled():
-            pieces.append(checkpoint(function, chunk, use_reentrant=False))
-        else:
-            pieces.append(function(chunk))
-    return tuple(torch.cat(parts) for parts in zip(*pieces, strict=True))
+    return zip(*(tensor.split(points_per_chunk) for tensor in points), strict=True)
+
+
+class _WithGradients(torch.autograd.Function):
+    """Terms whose sum's gradient by the parameters is known already."""
+
+    @staticmethod
+    def forward(ctx: Any, terms: Tensor, gradients: list[Tensor], *parameters: Tensor) -> Tensor:
+        ctx.gradients = gradients
+        return terms.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+        scale = cotangent[0]
+        if not bool((cotangent == scale).all()):
+            raise ValueError("losses evaluated in chunks can only be differentiated as their sum")
+        return None, None, *(scale * gradient for gradient in ctx.gradients)

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+Number = float | int
+
 
 class Elementwise(NamedTuple):
     """A function and its derivatives, each from what is known already; None is zero everywhere.
@@ -32,14 +34,14 @@ def _relu(inplace: bool = False) -> Elementwise:
     return Elementwise(torch.relu, lambda z, f: (z > 0).to(z.dtype))
 
 
-def _leaky_relu(negative_slope: float = 0.01, inplace: bool = False) -> Elementwise:
+def _leaky_relu(negative_slope: Number = 0.01, inplace: bool = False) -> Elementwise:
     return Elementwise(
         lambda z: F.leaky_relu(z, negative_slope),
         lambda z, f: (z > 0).to(z.dtype) * (1 - negative_slope) + negative_slope,
     )
 
 
-def _exponential_unit(alpha: float, scale: float) -> Elementwise:
+def _exponential_unit(alpha: Number, scale: Number) -> Elementwise:
     """scale z above zero, scale alpha (e^z - 1) below."""
     floor = alpha * scale
     return Elementwise(
@@ -50,7 +52,7 @@ def _exponential_unit(alpha: float, scale: float) -> Elementwise:
     )
 
 
-def _elu(alpha: float = 1.0, inplace: bool = False) -> Elementwise:
+def _elu(alpha: Number = 1.0, inplace: bool = False) -> Elementwise:
     return _exponential_unit(alpha, 1.0)
 
 
@@ -58,7 +60,7 @@ def _selu(inplace: bool = False) -> Elementwise:
     return _exponential_unit(1.6732632423543772, 1.0507009873554805)  # torch.nn.SELU
 
 
-def _softplus(beta: float = 1.0, threshold: float = 20.0) -> Elementwise:
+def _softplus(beta: Number = 1.0, threshold: Number = 20.0) -> Elementwise:
     return Elementwise(
         lambda z: F.softplus(z, beta, threshold),
         lambda z, f: torch.sigmoid(beta * z),
@@ -67,7 +69,7 @@ def _softplus(beta: float = 1.0, threshold: float = 20.0) -> Elementwise:
     )
 
 
-def _power(exponent: float) -> Elementwise:
+def _power(exponent: Number) -> Elementwise:
     """z^n; a factor n (n - 1) ... that vanishes is left out, so that 0^-1 is never met."""
     n = float(exponent)
 

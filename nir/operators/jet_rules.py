@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nir.operators.elementwise import ELEMENTWISE
+from nir.operators.elementwise import ELEMENTWISE, Number
 from nir.operators.jets import (
     RULES,
     Jet,
@@ -82,13 +82,18 @@ def _linear(jet: Any, weight: Tensor, bias: Tensor | None = None) -> Jet:
     return Jet.of_parts(jet.form, F.linear(value, weight, bias), F.linear(first, weight), second)
 
 
-@rule("matmul", "rmatmul", "mm", "bmm")
+@rule("matmul", "mm", "bmm")
 def _matmul(a: Any, b: Any) -> Jet:
     if isinstance(a, Jet) and isinstance(b, Jet):
         raise NotImplementedError("torch's matmul has no rule for two jets")
     if isinstance(b, Jet):
         return map_rows(b, lambda rows: torch.matmul(a, rows))
     return map_rows(a, lambda rows: torch.matmul(rows, b), spread=b.ndim > 2)
+
+
+@rule("rmatmul")
+def _matmul_into(a: Any, b: Any) -> Jet:
+    return _matmul(b, a)
 
 
 @rule("addmm", "baddbmm")
@@ -125,8 +130,8 @@ def _sum_of(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return a + b
 
 
-@rule("add", "radd", "iadd")
-def _add(a: Any, b: Any, *, alpha: float = 1) -> Jet:
+@rule("add", "radd")
+def _add(a: Any, b: Any, *, alpha: Number = 1) -> Jet:
     b = b if alpha == 1 else b * alpha
     if not isinstance(a, Jet):
         a, b = b, a
@@ -145,8 +150,8 @@ def _add(a: Any, b: Any, *, alpha: float = 1) -> Jet:
     return Jet.of_parts(a.form, parts_of(a)[0] + parts_of(b)[0], first, second)
 
 
-@rule("sub", "subtract", "isub")
-def _subtract(a: Any, b: Any, *, alpha: float = 1) -> Jet:
+@rule("sub", "subtract")
+def _subtract(a: Any, b: Any, *, alpha: Number = 1) -> Jet:
     return _add(a, -b if alpha == 1 else b * -alpha)
 
 
@@ -160,16 +165,18 @@ def _negative(jet: Jet) -> Jet:
     return map_rows(jet, torch.neg, spread=False)
 
 
-@rule("mul", "multiply", "rmul", "imul")
+@rule("mul", "multiply", "rmul")
 def _multiply(a: Any, b: Any) -> Jet:
     if a is b:
         return apply_elementwise(ELEMENTWISE["square"](), a)
     if not isinstance(a, Jet):
         a, b = b, a
-    if not isinstance(b, Jet):
-        ndim = max(_ndim(a), _ndim(b))
-        return map_rows(a, lambda rows: _aligned(rows, ndim) * b, spread=False)
-    return _product(a, b)
+    return _product(a, b) if isinstance(b, Jet) else _with_constant(torch.mul, a, b)
+
+
+def _with_constant(operation: Callable[..., Tensor], jet: Jet, other: Any) -> Jet:
+    ndim = max(_ndim(jet), _ndim(other))
+    return map_rows(jet, lambda rows: operation(_aligned(rows, ndim), other), spread=False)
 
 
 def _product(a: Jet, b: Jet) -> Jet:
@@ -184,10 +191,10 @@ def _product(a: Jet, b: Jet) -> Jet:
     return Jet.of_parts(a.form, x * y, x1 * y + y1 * x, second)
 
 
-@rule("div", "divide", "true_divide", "truediv", "itruediv")
+@rule("div", "divide", "true_divide", "truediv")
 def _divide(a: Any, b: Any) -> Jet:
     if not isinstance(b, Jet):
-        return _multiply(a, 1 / b)
+        return _with_constant(torch.div, a, b)
     return _multiply(a, apply_elementwise(ELEMENTWISE["reciprocal"](), b))
 
 
@@ -230,7 +237,11 @@ def _stack(jets: Sequence[Any], dim: int = 0) -> Jet:
 
 @rule("where")
 def _where(condition: Tensor, a: Any, b: Any) -> Jet:
-    given = [t if isinstance(t, Tensor) else torch.as_tensor(t) for t in (a, b)]
+    like = a if isinstance(a, Jet) else b
+    given = [
+        t if isinstance(t, Tensor) else torch.as_tensor(t, dtype=like.dtype, device=like.device)
+        for t in (a, b)
+    ]
     form, stacks = _common_rows(given)
     ndim = max(condition.ndim, *(t.ndim for t in given))
     x, y = (_aligned(s, ndim) for s in stacks)
@@ -248,12 +259,9 @@ def _minimum(a: Any, b: Any) -> Jet:
 
 
 @rule("clamp", "clip")
-def _clamp(jet: Jet, min: float | None = None, max: float | None = None) -> Jet:
-    if min is not None:
-        jet = _maximum(jet, torch.as_tensor(min, dtype=jet.dtype, device=jet.device))
-    if max is not None:
-        jet = _minimum(jet, torch.as_tensor(max, dtype=jet.dtype, device=jet.device))
-    return jet
+def _clamp(jet: Jet, min: Number | None = None, max: Number | None = None) -> Jet:
+    jet = jet if min is None else _maximum(jet, min)
+    return jet if max is None else _minimum(jet, max)
 
 
 def _value(operand: Any) -> Any:
@@ -265,12 +273,13 @@ def _on_values(name: str) -> Callable[..., Tensor]:
 
     def compare(*args: Any, **kwargs: Any) -> Tensor:
         values = [_value(a) for a in args]
-        return getattr(values[0], name)(*values[1:], **kwargs)
+        return getattr(torch, name)(*values, **kwargs)
 
     return compare
 
 
-RULES.update({n: _on_values(n) for n in "gt ge lt le eq ne detach zeros_like ones_like".split()})
+VALUES_ONLY = ("gt", "ge", "lt", "le", "eq", "ne", "detach", "zeros_like", "ones_like")
+RULES.update({name: _on_values(name) for name in VALUES_ONLY})
 
 
 # ---- shape, selection and sums: linear, and alike for all rows ----
@@ -302,18 +311,21 @@ def _rowwise(name: str) -> Rule:
     return apply
 
 
-SEVERAL = frozenset("split chunk unbind tensor_split".split())
-ROWWISE = (
-    "reshape view view_as reshape_as flatten unflatten ravel squeeze unsqueeze "
-    "transpose permute movedim moveaxis swapaxes swapdims t T mT "
-    "expand expand_as broadcast_to repeat tile repeat_interleave "
-    "select narrow index_select flip roll sum mean cumsum "
-    "contiguous clone to float double"
-).split()
-RULES.update({name: _rowwise(name) for name in (*ROWWISE, *SEVERAL)})
+SHAPES = ("reshape", "view", "reshape_as", "view_as", "flatten", "unflatten", "ravel")
+DIMENSIONS = ("squeeze", "unsqueeze", "transpose", "permute", "movedim", "moveaxis", "t", "T", "mT")
+SWAPS = ("swapaxes", "swapdims", "flip", "roll")
+REPEATS = ("expand", "expand_as", "broadcast_to", "repeat", "tile", "repeat_interleave")
+CHOICES = ("select", "narrow", "index_select")
+SUMS = ("sum", "mean", "cumsum")
+COPIES = ("contiguous", "clone", "to", "float", "double")
+SEVERAL = ("split", "chunk", "unbind", "tensor_split")
+for names in (SHAPES, DIMENSIONS, SWAPS, REPEATS, CHOICES, SUMS, COPIES, SEVERAL):
+    RULES.update({name: _rowwise(name) for name in names})
 
 
-@rule("norm", "vector_norm")
-def _norm(jet: Jet, *, dim: int, keepdim: bool = False) -> Jet:
+@rule("norm", "linalg_norm", "linalg_vector_norm")
+def _norm(jet: Jet, p: Any = 2, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Jet:
     """Euclidean length; like the square root it has no derivative where it is zero."""
+    if kwargs.pop("ord", p) not in (2, "fro", None) or any(kwargs.values()) or dim is None:
+        raise NotImplementedError("torch's norm has no rule but that of the length along a dim")
     return torch.sqrt(torch.sum(jet * jet, dim=dim, keepdim=keepdim))

@@ -4,8 +4,8 @@ A `Jet` looks like the tensor of values [..., C] and carries, for d coordinates,
 derivatives [d, ..., C] and, as its `Form` says, k rows of second-order part [k, ..., C] (Taylor
 mode; with the Laplacian as the single row this is the "forward Laplacian"). It stands in for the
 coordinates: a field written with torch functions is differentiated without knowing it, because
-each function comes here and is looked up in `RULES` (filled by `jet_rules`). A function without a rule is an error that
-names it, never a silently wrong number.
+each function comes here and is looked up in `RULES` (filled by `jet_rules`). A function without a
+rule is an error that names it, never a silently wrong number.
 
 Two ways to be stored: *stacked*, all rows in one contiguous tensor [1 + d + k, ..., C], so that a
 linear layer is one large matrix product; or as *parts*, where the second-order part may be None
@@ -66,6 +66,9 @@ class Jet(Tensor):
         jet.parts = (value, first, second)
         return jet
 
+    def __repr__(self) -> str:
+        return f"Jet(shape={tuple(self.shape)}, dtype={self.dtype}, form={self.form})"
+
     @classmethod
     def __torch_function__(
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -89,10 +92,9 @@ class Jet(Tensor):
 
 
 # What a field may ask its argument without touching its numbers.
-OF_THE_TENSOR = frozenset(
-    "shape dtype device ndim layout is_cuda requires_grad is_sparse dim size numel "
-    "is_floating_point is_complex element_size get_device len is_contiguous".split()
-)
+ATTRIBUTES = ("shape", "dtype", "device", "ndim", "layout", "requires_grad", "is_cuda", "is_sparse")
+QUESTIONS = ("dim", "size", "numel", "len", "is_floating_point", "is_complex", "is_contiguous")
+OF_THE_TENSOR = frozenset((*ATTRIBUTES, *QUESTIONS))
 
 
 def _name_of(func: Any) -> str:
@@ -139,13 +141,10 @@ def row_count(jet: Jet) -> int:
 
 def _is_affine(jet: Jet) -> bool:
     """Whether it is a linear map of the coordinates whose Jacobian is stored once."""
-    if jet.stack is not None or jet.parts[2] is not None:
+    if jet.stack is not None or jet.ndim < 2:
         return False
-    value, first, _ = jet.parts
-    return first.ndim == value.ndim + 1 and first.shape[1:] == (
-        *(1 for _ in value.shape[:-1]),
-        *value.shape[-1:],
-    )
+    value, first, second = jet.parts
+    return second is None and first.shape[1:] == (*(1,) * (value.ndim - 1), value.shape[-1])
 
 
 def apply_elementwise(function: Elementwise, jet: Jet) -> Jet:

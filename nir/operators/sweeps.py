@@ -64,12 +64,11 @@ class Form:
 
     def product(self, a: Tensor, b: Tensor) -> Tensor:
         """2 B(a, b), the mixed part of the product rule, differentiable; [k, ...]."""
-        rows: list[Any] = [0.0] * self.rows
+        rows = [torch.zeros_like(a[0] * b[0])] * self.rows
         for j, p, q, weight in self.terms:
             mixed = 2 * a[p] * b[p] if p == q else a[p] * b[q] + a[q] * b[p]
             rows[j] = rows[j] + weight * mixed
-        zero = torch.zeros_like(a[0] * b[0])
-        return torch.stack([zero + row for row in rows]) if rows else a.new_zeros(0, *zero.shape)
+        return torch.stack(rows)
 
     def add_adjoint_of_square(self, into: Tensor, cotangent: Tensor, first: Tensor) -> None:
         """into_p += d(sum_j cotangent_j B_j(first, first)) / d first_p."""

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from torch import Generator, Tensor, nn
 
+from nir.errors import InputError
+
 
 class Task(Protocol):
     """The contract. Subclass it explicitly to inherit the optional parts."""
@@ -30,6 +32,10 @@ class Task(Protocol):
     def predict(self, out: Path) -> None:
         """Write predictions and references to the folder `out`, and nothing else."""
         ...
+
+    def mesh(self, path: Path) -> None:
+        """Write the surface that the field represents to `path` (.ply), if it has one."""
+        raise InputError(f"{path}: this task's field has no surface; nir mesh is for shapes")
 
     def monitor(self) -> dict[str, float]:
         """Return numbers to log beside the losses, such as the error on unseen pixels."""

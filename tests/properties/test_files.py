@@ -27,8 +27,14 @@ from nir.files import (
 )
 
 
-class Interruption(Exception):
+class InterruptionError(Exception):
     """Something that goes wrong in the middle of writing."""
+
+
+def write_half(path: Path, error: type[BaseException]) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_text("half")
+        raise error
 
 
 def names_in(folder: Path) -> list[str]:
@@ -38,17 +44,15 @@ def names_in(folder: Path) -> list[str]:
 def test_an_interrupted_write_leaves_the_old_content_and_nothing_else(tmp_path):
     path = tmp_path / "log.csv"
     write_text(path, "old")
-    with pytest.raises(Interruption), written_whole(path) as temporary:
-        temporary.write_text("half of the ne")
-        raise Interruption
+    with pytest.raises(InterruptionError):
+        write_half(path, InterruptionError)
     assert path.read_text() == "old"
     assert names_in(tmp_path) == ["log.csv"]
 
 
 def test_an_interrupted_first_write_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), written_whole(tmp_path / "a.txt") as temporary:
-        temporary.write_text("half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write_half(tmp_path / "a.txt", KeyboardInterrupt)
     assert names_in(tmp_path) == []
 
 

@@ -203,6 +203,19 @@ def flip_first_column(row: np.ndarray) -> None:
     row[[0, 5, 10]] *= -1
 
 
+def test_a_camera_with_a_principal_point_is_read_from_its_own_file(llff):
+    rows = np.load(llff / "poses_bounds.npy", allow_pickle=False)
+    matrices = rows[:, :15].reshape(-1, 3, 5)[:, :, :4].reshape(-1, 12)
+    np.save(llff / "poses_bounds.npy", np.concatenate([matrices, rows[:, 15:]], axis=1))
+    np.save(llff / "hwf_cxcy.npy", np.array([[16.0], [24.0], [28.0], [29.0], [13.0], [7.0]]))
+    scene = load_llff(llff, factor=1)
+    assert scene.cameras.intrinsics == Intrinsics(12, 8, 14.0, 14.5, 6.5, 3.5)
+    back = scene.world_from_scene.cameras(scene.cameras)
+    np.testing.assert_allclose(
+        back.camera_to_world, cameras_side_by_side(10).camera_to_world, atol=1e-9
+    )
+
+
 def test_images_of_another_shape_than_the_poses_were_made_for_are_refused(llff):
     spoil_rows(llff, lambda rows: rows[:, 4].__imul__(2))
     with pytest.raises(InputError, match="not the same pictures"):

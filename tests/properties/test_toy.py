@@ -21,7 +21,7 @@ SIZE = 48
 @pytest.fixture(scope="module")
 def toy_scene(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy")
-    toy.generate_toy_scene(folder, "toy", size=SIZE, train_views=5, test_views=4, samples=2)
+    toy.generate_toy_scene(folder, "toy", size=SIZE, train_views=5, test_views=4, samples=1)
     return folder
 
 

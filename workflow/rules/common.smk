@@ -76,6 +76,13 @@ def files_of_runs(name):
     return paths
 
 
+def meshes_of_runs(wildcards):
+    """The surfaces that an experiment's metrics need: those of all its runs, or none."""
+    if not experiment_of(wildcards).mesh:
+        return []
+    return files_of_runs("mesh.ply")(wildcards)
+
+
 def threads_of_training(wildcards):
     """One thread for small trainings, so that they run side by side."""
     return config["threads"][SCALE]

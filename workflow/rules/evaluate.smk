@@ -4,6 +4,7 @@
 rule evaluate:
     input:
         predictions=files_of_runs("predictions/predictions.json"),
+        meshes=meshes_of_runs,
     output:
         f"{EXPERIMENT_FOLDER}/metrics.csv",
     log:

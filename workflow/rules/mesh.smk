@@ -1,1 +1,21 @@
-# Surfaces of fields that have one.
+# Surfaces of fields that have one; experiments with `mesh: true` in config.yaml.
+
+
+rule mesh:
+    input:
+        subject=subject_of,
+        model=f"{RUN_FOLDER}/model.pt",
+        recipe=f"{RUN_FOLDER}/recipe.json",
+    output:
+        f"{RUN_FOLDER}/mesh.ply",
+    log:
+        f"results/logs/{RUN_FOLDER.removeprefix('results/')}/mesh.log",
+    params:
+        code=code_of_training,
+        root=DATA_ROOT,
+    threads: threads_of_training
+    resources:
+        gpu=gpus_of_training,
+    shell:
+        "nir mesh $(dirname {input.model:q}) --data-root {params.root:q}"
+        " --threads {threads} --log {log:q}"

@@ -23,6 +23,7 @@ from nir.reporting.tables import (
 )
 
 FOLDER = Path(__file__).resolve().parent
+PIXELS_PER_PAGE_PIXEL = 1.7  # figures are saved at 170 dots an inch
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,32 @@ class TableRow:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A figure without its suffix, what it shows, and how wide it stands on the page."""
+
+    place: str
+    says: str
+    width: int
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A sound or a film of one run."""
+
+    place: str
+    label: str
+    kind: str
+
+
+@dataclass(frozen=True)
 class Section:
     """One experiment as the page shows it."""
 
     name: str
     title: str
     about: str
-    figures: list[str]
+    figures: list[Picture]
+    media: list[Medium]
     verdicts: list[Verdict]
     columns: list[str]
     rows: list[TableRow]
@@ -101,7 +121,8 @@ def _section(plan: dict[str, Any], folder: Path) -> Section:
         name=plan["name"],
         title=plan["title"],
         about=plan["about"],
-        figures=[f"{plan['name']}/figure-{figure}" for figure in plan["figures"]],
+        figures=[_picture(plan["name"], figure, folder) for figure in plan["figures"]],
+        media=list(_media(plan, folder)),
         verdicts=verdicts(plan, table),
         columns=list(dict.fromkeys(rows["name"])),
         rows=_table_rows(rows),
@@ -110,6 +131,23 @@ def _section(plan: dict[str, Any], folder: Path) -> Section:
         time=format_seconds(sum(record["seconds"] for record in records)),
         unchecked=bool((rows["confidence"] == "medium").any()),
     )
+
+
+def _picture(name: str, figure: str, folder: Path) -> Picture:
+    place = f"{name}/figure-{figure}"
+    with (folder / f"{place}.png").open("rb") as handle:
+        width = int.from_bytes(handle.read(20)[16:20], "big")  # PNG: IHDR's first number
+    return Picture(place, figure.replace("_", " "), round(width / PIXELS_PER_PAGE_PIXEL))
+
+
+def _media(plan: dict[str, Any], folder: Path) -> Iterator[Medium]:
+    for run in plan["runs"]:
+        for name in plan["media"] if run["seed"] == 0 else ():
+            place = f"{run['place']}/predictions/{name}"
+            if (folder / place).is_file():
+                kind = "audio" if name.endswith(".wav") else "video"
+                label = f"{run['label']}, {run['subject']}: {Path(name).stem.replace('_', ' ')}"
+                yield Medium(place, label, kind)
 
 
 def _table_rows(rows: pd.DataFrame) -> list[TableRow]:

@@ -1,0 +1,160 @@
+"""Every entry of config.yaml at its smallest scale: trained, predicted, evaluated.
+
+What is tested follows config.yaml, so an experiment added there is covered here.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from nir.configuration import read_configuration
+from nir.data.fetch import fetch
+from nir.evaluation import evaluate_experiment, evaluate_run
+from nir.experiments import Experiment, Run, experiments_of
+from nir.files import read_json, sha256_of_file
+from nir.metrics import METRICS
+from nir.predictions import read_array, read_predictions
+from nir.reporting.claims import verdicts
+from nir.reporting.figures import plot
+from nir.reporting.tables import read_published, table_of, tabulate
+from nir.runs import RunSpecification, load_run, predict_run, train_run
+
+ROOT = Path(__file__).resolve().parents[2]
+CPU = torch.device("cpu")
+
+
+def smallest_experiments() -> dict[str, Experiment]:
+    return experiments_of(read_configuration(ROOT / "config.yaml") | {"scale": "smoke"})
+
+
+EXPERIMENTS = smallest_experiments()
+# One run of each (experiment, variant): that of its first subject.
+RUNS = {
+    f"{run.experiment}/{run.variant}": run
+    for experiment in EXPERIMENTS.values()
+    for run in reversed(experiment.runs)
+}
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Small tensors are slower on many threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def train(run: Run, results: Path, data_root: Path) -> Path:
+    if run.dataset is not None:
+        fetch(run.dataset, data_root=data_root)
+    folder = results / run.place
+    train_run(
+        RunSpecification(task=run.task, subject=run.subject, seed=run.seed, recipe=run.recipe),
+        folder,
+        checkpoints_root=results / ".checkpoints",
+        data_root=data_root,
+        device=CPU,
+        label=run.place,
+    )
+    return folder
+
+
+def finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+@pytest.mark.parametrize("name", list(RUNS))
+def test_a_run_trains_predicts_and_is_evaluated(name, tmp_path, data_root):
+    run = RUNS[name]
+    folder = train(run, tmp_path, data_root)
+    predict_run(folder, data_root=data_root, device=CPU)
+    metrics = evaluate_run(folder)["metrics"]
+
+    assert metrics
+    for row in metrics:
+        needs_weights = row["metric"] in METRICS and METRICS[row["metric"]].needs_weights
+        assert finite(row["value"]) or (needs_weights and row["note"]), row
+        assert row["protocol"]
+        assert row["unit"]
+    assert_log_is_whole(folder, run)
+    assert_predictions_are_whole(folder / "predictions")
+    assert not any((tmp_path / ".checkpoints").glob("*"))
+
+
+def assert_log_is_whole(folder: Path, run: Run) -> None:
+    with (folder / "log.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert int(rows[-1]["step"]) == run.recipe.steps
+    assert all(math.isfinite(float(value)) for row in rows for value in row.values())
+    record = read_json(folder / "training.json")
+    assert record["steps"] == run.recipe.steps
+    assert record["parameters"] > 0
+    assert RunSpecification.read(folder).recipe == run.recipe
+
+
+def assert_predictions_are_whole(folder: Path) -> None:
+    manifest = json.loads((folder / "predictions.json").read_text())
+    assert set(manifest["sha256"]) == {p.name for p in folder.iterdir()} - {"predictions.json"}
+    assert all(sha256_of_file(folder / n) == h for n, h in manifest["sha256"].items())
+    for item in read_predictions(folder).items:
+        prediction = read_array(folder / item.prediction)
+        assert prediction.shape == read_array(folder / item.reference).shape
+
+
+@pytest.mark.parametrize("name", list(EXPERIMENTS))
+def test_the_same_seed_trains_the_same_model(name, tmp_path, data_root):
+    run = EXPERIMENTS[name].runs[0]
+    models = [
+        torch.load(train(run, tmp_path / attempt, data_root) / "model.pt", weights_only=True)
+        for attempt in ("first", "second")
+    ]
+    assert models[0].keys() == models[1].keys()
+    assert all(torch.equal(models[0][key], models[1][key]) for key in models[0])
+
+
+@pytest.mark.parametrize("name", list(EXPERIMENTS))
+def test_a_saved_model_is_the_trained_one(name, tmp_path, data_root):
+    run = EXPERIMENTS[name].runs[-1]
+    folder = train(run, tmp_path, data_root)
+    task = load_run(folder, data_root=data_root, device=CPU)
+    saved = torch.load(folder / "model.pt", weights_only=True)
+    assert all(torch.equal(saved[k], v) for k, v in task.field.state_dict().items())
+
+
+@pytest.mark.parametrize("name", list(EXPERIMENTS))
+def test_every_headline_claim_and_figure_of_an_experiment_finds_its_numbers(
+    name, tmp_path, data_root
+):
+    experiment = EXPERIMENTS[name]
+    for run in experiment.runs:
+        folder = train(run, tmp_path, data_root)
+        predict_run(folder, data_root=data_root, device=CPU)
+    plan = experiment.plan()
+    metrics = tmp_path / "metrics.csv"
+    evaluate_experiment(plan, tmp_path, out=metrics)
+    published = sorted((ROOT / "workflow/published").glob("*.csv"))
+    table, markdown = tmp_path / "table.csv", tmp_path / "table.md"
+    tabulate(plan, metrics=metrics, published=published, csv=table, markdown=markdown)
+    written = markdown.read_text(encoding="utf-8")
+    assert all(run["label"] in written for run in plan["runs"])
+    numbers = pd.read_csv(metrics, keep_default_na=False)
+    whole = table_of(plan, numbers, read_published(published))
+    assert len(verdicts(plan, whole)) == len(plan["claims"])
+    for figure in experiment.figures:
+        png, pdf = tmp_path / f"{figure}.png", tmp_path / f"{figure}.pdf"
+        plot(figure, plan, metrics=metrics, results=tmp_path, png=png, pdf=pdf)
+        assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        assert pdf.read_bytes()[:5] == b"%PDF-"
