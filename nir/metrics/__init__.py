@@ -49,10 +49,13 @@ METRICS = {
     "lpips_vgg": Metric("nir.metrics.perceptual:lpips_vgg", "1", False, needs_weights=True),
     "lpips_alex": Metric("nir.metrics.perceptual:lpips_alex", "1", False, needs_weights=True),
     "relative_rmse": Metric("nir.metrics.image:relative_rmse", "1", False),
+    "median_relative_depth_error": Metric(
+        "nir.metrics.image:median_relative_depth_error", "1", False
+    ),
 }
 
 # Numbers that a run tells of itself; for sorting and arrows in tables.
-LOWER_IS_BETTER_NUMBERS = {"parameters", "stored_bytes"}
+LOWER_IS_BETTER_NUMBERS = {"parameters", "stored_bytes", "evaluations_per_ray", "occupied_share"}
 
 
 def metric(name: str) -> Metric:
