@@ -45,7 +45,7 @@ class RadianceField(nn.Module):
         )
 
     def forward(
-        self, points: Float[Tensor, "*batch 3"], view_directions: Float[Tensor, "*#batch 3"]
+        self, points: Float[Tensor, "*batch 3"], view_directions: Float[Tensor, "#*batch 3"]
     ) -> tuple[Float[Tensor, "*batch 3"], Float[Tensor, "*batch"]]:
         """Colour in [0, 1] and raw density."""
         directions = None

@@ -72,7 +72,7 @@ class RadianceNetwork(nn.Module):
     def forward(
         self,
         positions: Float[Tensor, "*batch features"],
-        directions: Float[Tensor, "*#batch others"] | None,
+        directions: Float[Tensor, "#*batch others"] | None,
     ) -> tuple[Float[Tensor, "*batch 3"], Float[Tensor, "*batch"]]:
         """Raw colour and raw density; directions may broadcast ([rays 1 ...] for one a ray)."""
         hidden = self._trunk(positions)
