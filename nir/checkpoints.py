@@ -8,10 +8,11 @@ is recognised and the one before it is used.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,24 @@ class Checkpoints:
             say(f"{path}: damaged checkpoint, set aside; going on from the one before it")
             path.rename(path.with_suffix(".damaged"))
         return None
+
+    @contextlib.contextmanager
+    def owned(self, say: Callable[[str], None]) -> Iterator[bool]:
+        """Hold the folder for this process; yield whether another one had to be waited for.
+
+        A training outlives a Snakemake that was killed; the one that is started in its place must
+        not write beside it. The operating system gives the lock back when its holder dies.
+        """
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with self.folder.with_suffix(".lock").open("w") as handle:
+            waited = False
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("another process trains this very run; waiting for it")
+                waited = True
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield waited
 
     def keep_batch(self, step: int, term: str, batch: Any) -> Path:
         """Keep the batch on which `term` was not finite, and return its path."""
