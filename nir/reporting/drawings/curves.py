@@ -54,7 +54,9 @@ def bandwidth(results: Results) -> Figure:
 def _bandwidth_panel(axis: Axes, results: Results, subject: str, encoding: str) -> None:
     runs = [r for r in results.runs(subject=subject) if r["recipe"]["encoding"] == encoding]
     sigma = [
-        r["recipe"]["bandwidth"] if encoding == "gaussian" else 2 ** r["recipe"]["log2_bandwidth"]
+        r["recipe"]["bandwidth"]
+        if encoding == "gaussian"
+        else 2 ** r["recipe"]["log2_bandwidth"] - 1
         for r in runs
     ]
     order = np.argsort(sigma)
