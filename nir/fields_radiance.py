@@ -14,7 +14,7 @@ from nir.networks_radiance import RadianceNetwork
 
 
 class RadianceField(nn.Module):
-    """F(x, d) = network(encoding(x), encoding(d)), with colours through a sigmoid (NeRF, section 3).
+    """F(x, d) = network(encoding(x), encoding(d)), colours through a sigmoid (NeRF, section 3).
 
     octaves: of the positions' and the directions' encoding; 0 is the coordinate itself. Without
     `use_view_directions` colour depends on the position alone.

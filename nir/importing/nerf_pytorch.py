@@ -119,4 +119,4 @@ def _recipe_of(
     }
     recipe_class = LlffNerfRecipe if task == "nerf_llff" else NerfRecipe
     recipe = recipe_class.from_dict({**told, **changes}, where=str(file))
-    return recipe if has_fine else dataclasses.replace(recipe, fine_samples=0)
+    return recipe if has_fine else dataclasses.replace(recipe, sampling="few_uniform")

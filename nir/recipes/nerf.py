@@ -27,8 +27,9 @@ class NerfRecipe(Recipe):
 
     rays: int = 1024  # blender_config.txt: N_rand
     rays_from_one_view: bool = True  # blender_config.txt: no_batching
+    sampling: Literal["hierarchical", "uniform", "few_uniform"] = "hierarchical"
     coarse_samples: int = 64  # section 5.3
-    fine_samples: int = 128  # section 5.3; 0: one network, without hierarchy
+    fine_samples: int = 128  # section 5.3: additional to the coarse ones
     raw_noise_std: float = 0.0  # blender_config.txt
     centre_crop_steps: int = 0  # 500 in nerf-pytorch's configs, against collapse
     centre_crop_share: float = 0.5  # the part of each side that is kept meanwhile
@@ -54,6 +55,26 @@ class NerfRecipe(Recipe):
     mesh_resolution: int = 256  # extract_mesh.ipynb
     mesh_density: float = 50.0  # extract_mesh.ipynb: the threshold of marching cubes
 
+    @property
+    def samples(self) -> tuple[int, int]:
+        """Samples of the first pass, and those added in the second (0: one pass, one network).
+
+        "uniform" asks one network as often as "hierarchical" asks both (Table 2, row 4: 256);
+        "few_uniform" is the first pass alone.
+
+        >>> NerfRecipe(sampling="uniform").samples, NerfRecipe(sampling="few_uniform").samples
+        ((256, 0), (64, 0))
+        """
+        if self.sampling == "uniform":
+            return 2 * self.coarse_samples + self.fine_samples, 0
+        return self.coarse_samples, 0 if self.sampling == "few_uniform" else self.fine_samples
+
+    @property
+    def evaluations_per_ray(self) -> int:
+        """How often networks are asked for one ray; the second pass repeats the first's samples."""
+        first, added = self.samples
+        return 2 * first + added if added else first
+
     def learning_rate_factor(self, step: int) -> float:
         """0.1^(step / decay_steps), however many steps are made (run_nerf.py).
 
@@ -68,7 +89,7 @@ class NerfRecipe(Recipe):
         least = {
             "rays": 1,
             "coarse_samples": 4,
-            "fine_samples": 0,
+            "fine_samples": 1,
             "position_octaves": 0,
             "direction_octaves": 0,
             "width": 2,

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from nir.errors import unknown_name
 from nir.files import written_whole
-from nir.reporting.drawings import curves, pictures
+from nir.reporting.drawings import curves, pictures, scenes
 from nir.reporting.results import Results
 from nir.reporting.style import STYLE
 
@@ -21,7 +21,12 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {
     "derivatives": pictures.derivatives,
     "images": pictures.images,
     "layers": curves.layers,
+    "light_of_points": scenes.light_of_points,
+    "positional_encoding": scenes.positional_encoding,
     "quality_for_bytes": curves.quality_for_bytes,
+    "quality_for_evaluations": scenes.quality_for_evaluations,
+    "samples_on_a_ray": scenes.samples_on_a_ray,
+    "views": scenes.views,
 }
 
 

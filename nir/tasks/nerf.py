@@ -53,9 +53,7 @@ def load_scene_for(recipe: NerfRecipe, subject: Path) -> Scene:
         raise InputError(
             f"{subject}: train_views {recipe.train_views}, but there are {len(train)} such views"
         )
-    return dataclasses.replace(
-        scene, splits={**scene.splits, "train": train[: recipe.train_views]}
-    )
+    return dataclasses.replace(scene, splits={**scene.splits, "train": train[: recipe.train_views]})
 
 
 def build(
@@ -80,7 +78,7 @@ class FieldPair(nn.Module):
     def __init__(self, recipe: NerfRecipe, generator: Generator) -> None:
         super().__init__()
         self.coarse = _field(recipe, generator)
-        self.fine = _field(recipe, generator) if recipe.fine_samples else None
+        self.fine = _field(recipe, generator) if recipe.samples[1] else None
         self.register_buffer("flat_steps", torch.tensor(0))
         self.register_buffer("restarts", torch.tensor(0))
 
@@ -124,8 +122,8 @@ def settings_for(recipe: NerfRecipe, scene: Scene) -> RenderSettings:
     return RenderSettings(
         near=0.0 if scene.ndc else scene.near,
         far=1.0 if scene.ndc else scene.far,
-        coarse_samples=recipe.coarse_samples,
-        fine_samples=recipe.fine_samples,
+        coarse_samples=recipe.samples[0],
+        fine_samples=recipe.samples[1],
         linear_in_disparity=scene.linear_in_disparity,
         raw_noise_std=recipe.raw_noise_std,
         background=scene.background,

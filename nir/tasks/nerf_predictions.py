@@ -104,10 +104,9 @@ def predict_scene(task: NerfTask, out: Path) -> None:
     predictions = Predictions(out, protocol_of(task.scene, task.recipe))
     renderer = Renderer(task)
     _predict_views(task, predictions, renderer)
-    settings, recipe = task.settings, task.recipe
-    evaluations = settings.coarse_samples + (settings.samples_per_ray if recipe.fine_samples else 0)
+    recipe = task.recipe
     predictions.number("parameters", parameter_count(task.field), "1")
-    predictions.number("evaluations_per_ray", evaluations, "1")
+    predictions.number("evaluations_per_ray", recipe.evaluations_per_ray, "1")
     if renderer.occupancy is not None:
         predictions.number("occupied_share", renderer.occupancy.occupied_share, "1")
     if recipe.inspected:
@@ -234,9 +233,7 @@ def write_scene_mesh(task: NerfTask, path: Path) -> None:
 def _colours_from_outside(task: NerfTask, mesh) -> NDArray[np.uint8]:
     device = task.field.restarts.device
     points = torch.as_tensor(np.asarray(mesh.vertices), dtype=torch.float32, device=device)
-    inward = -torch.as_tensor(
-        np.array(mesh.vertex_normals), dtype=torch.float32, device=device
-    )
+    inward = -torch.as_tensor(np.array(mesh.vertex_normals), dtype=torch.float32, device=device)
     parts = [
         task.field.seen(some, direction)[0]
         for some, direction in zip(points.split(2**16), inward.split(2**16), strict=True)

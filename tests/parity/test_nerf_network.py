@@ -18,8 +18,6 @@ def test_the_network_gives_the_recorded_colours_and_densities(parity_folder):
     encoded = field.position_encoding(record["points"])
     assert (encoded - record["encoded_points"]).abs().max() < 1e-5
     with torch.no_grad():
-        colour, density = field.network(
-            record["encoded_points"], record["encoded_directions"]
-        )
+        colour, density = field.network(record["encoded_points"], record["encoded_directions"])
     assert (colour - record["raw_rgb_sigma"][:, :3]).abs().max() < 1e-5
     assert (density - record["raw_rgb_sigma"][:, 3]).abs().max() < 1e-5
