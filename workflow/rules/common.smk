@@ -32,7 +32,7 @@ def hold_results_folder():
     """Let one Snakemake at a time write results; the lock dies with its process, even if killed."""
     try:
         Path("results").mkdir(exist_ok=True)
-        handle = open("results/.lock", "w")
+        handle = open(".snakemake/nir.lock", "w")
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise WorkflowError("another snakemake is running in this folder; wait for it or stop it")
