@@ -117,6 +117,8 @@ def train_run(
         state = trainer.train(task)
         _write_run(specification, out, task, state, device)
         checkpoints.remove()
+    with contextlib.suppress(OSError):  # another training may be using it
+        checkpoints_root.rmdir()
 
 
 def _write_run(

@@ -30,14 +30,14 @@ def load_experiments():
 
 def hold_results_folder():
     """Let one Snakemake at a time write results; the lock dies with its process, even if killed."""
-    Path("results").mkdir(exist_ok=True)
-    handle = open("results/.lock", "w")
     try:
+        Path("results").mkdir(exist_ok=True)
+        handle = open(".snakemake/nir.lock", "w")
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise WorkflowError(
-            "another snakemake is running in this folder; wait for it or stop it"
-        )
+        raise WorkflowError("another snakemake is running in this folder; wait for it or stop it")
+    except OSError as error:
+        raise WorkflowError(f"results: cannot be written ({error.strerror}); make it writable")
     HELD.append(handle)
 
 
