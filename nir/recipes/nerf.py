@@ -45,6 +45,7 @@ class NerfRecipe(Recipe):
     background: Literal["white", "black", "none"] = "white"  # blender_config.txt: white_bkgd
     train_views: int = 0  # the first so many, rather than all (Table 2, rows 5 and 6)
     test_skip: int = 1  # every view of the test split; 8 is run_nerf.py's quick look
+    compiled: bool = False  # torch.compile the fields: worth its minute on a GPU
     watched_steps: int = 2000  # how long the start is watched for collapse
 
     perceptual: bool = True  # LPIPS (VGG), which Table 1 prints

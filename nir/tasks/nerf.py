@@ -66,6 +66,10 @@ def build(
     # A second start, should the first collapse; drawn now, so that a resumed run finds it again.
     second = int(torch.randint(2**62, (1,), generator=generator))
     pair = FieldPair(recipe, generator).to(device)
+    if recipe.compiled:
+        for field in (pair.coarse, pair.fine):
+            if field is not None:
+                field.compile()
     return NerfTask(recipe, Path(subject), scene, pair, second_start=second)
 
 
