@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from torch import Generator, Tensor, nn
 
 from nir.data.images import centre_crop_square, read_image, resize_image
@@ -57,7 +58,10 @@ def load_image(recipe: ImageRecipe, subject: Path) -> Float[Tensor, "h w c"]:
     image = centre_crop_square(read_image(subject, colour=recipe.colour, background=1.0))
     side = recipe.resolution
     kind = "area" if side <= image.shape[0] else "bicubic"
-    return torch.from_numpy(resize_image(image, height=side, width=side, filter=kind))
+    image = resize_image(image, height=side, width=side, filter=kind)
+    if recipe.blur_pixels > 0:
+        image = gaussian_filter(image, (recipe.blur_pixels, recipe.blur_pixels, 0))
+    return torch.from_numpy(image)
 
 
 def build(
@@ -168,7 +172,8 @@ class ImageTask(Task):
         tested = {"trained": "all", "quarter": "quarter", "unseen": "unseen"}
         r = self.recipe
         pixels = f"train-{r.trained_pixels}-test-{tested[r.tested_pixels]}"
-        return f"photo-{r.colour}-{r.resolution}-{pixels}"
+        blur = f"-blur-{r.blur_pixels:g}" if r.blur_pixels else ""
+        return f"photo-{r.colour}-{r.resolution}{blur}-{pixels}"
 
     def predict(self, out: Path) -> None:
         """Write the whole image, the tested pixels if they form a picture, and the derivatives."""
