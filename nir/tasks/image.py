@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from torch import Generator, Tensor, nn
 
 from nir.data.images import centre_crop_square, read_image, resize_image
@@ -60,6 +59,8 @@ def load_image(recipe: ImageRecipe, subject: Path) -> Float[Tensor, "h w c"]:
     kind = "area" if side <= image.shape[0] else "bicubic"
     image = resize_image(image, height=side, width=side, filter=kind)
     if recipe.blur_pixels > 0:
+        from scipy.ndimage import gaussian_filter  # half a second; few jobs need it
+
         image = gaussian_filter(image, (recipe.blur_pixels, recipe.blur_pixels, 0))
     return torch.from_numpy(image)
 
