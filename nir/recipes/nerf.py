@@ -53,6 +53,7 @@ class NerfRecipe(Recipe):
     occupancy_resolution: int = 128  # cells along a side of what may be skipped
     video_frames: int = 120  # load_llff.py, render_path_spiral; 0: no video
     inspected: bool = False  # predict one ray's samples and the light of points, for figures
+    meshed: bool = False  # predict the surface, too, and compare it where the truth is known
     mesh_resolution: int = 256  # extract_mesh.ipynb
     mesh_density: float = 50.0  # extract_mesh.ipynb: the threshold of marching cubes
 

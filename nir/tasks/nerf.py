@@ -25,7 +25,8 @@ from nir.operators.volume import HierarchicalRendering, RenderSettings, render_r
 from nir.random import generator_for
 from nir.recipes.nerf import NerfRecipe
 from nir.tasks.contract import Task
-from nir.tasks.nerf_predictions import predict_nearest_views, predict_scene, write_scene_mesh
+from nir.tasks.nerf_predictions import Renderer, predict_nearest_views, predict_scene
+from nir.tasks.nerf_surface import surface_of
 
 BACKGROUNDS = {"white": 1.0, "black": 0.0, "none": None}
 FLAT_DEVIATION = 2e-3
@@ -236,7 +237,7 @@ class NerfTask(Task):
 
     def mesh(self, path: Path) -> None:
         """Write the surface of the density with colours, in the units of the scene's files."""
-        write_scene_mesh(self, path)
+        path.write_bytes(surface_of(self, Renderer(self)).export(file_type="ply"))
 
 
 class NearestViewTask(Task):

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from nir.data.scenes import Scene
 from nir.data.toy import read_truth
 from nir.data.video import write_mp4
-from nir.errors import InputError
 from nir.geometry.cameras import Cameras
 from nir.geometry.paths import orbit_among, spiral
 from nir.geometry.rays import Rays, depth_from_ndc, ndc_rays, rays_of_image
@@ -26,6 +25,7 @@ from nir.operators.occupancy import OccupancyGrid, box_of_rays
 from nir.operators.volume import RenderedImage, render_image
 from nir.predictions import Predictions
 from nir.recipes.nerf import NerfRecipe
+from nir.tasks.nerf_surface import predict_surface
 
 if TYPE_CHECKING:
     from nir.tasks.nerf import NearestViewTask, NerfTask
@@ -55,7 +55,7 @@ class Renderer:
     def __init__(self, task: NerfTask) -> None:
         self.task, self.scene = task, task.scene
         self.device = task.field.restarts.device
-        self.occupancy = self._occupancy() if task.recipe.skip_empty_space else None
+        self.occupancy = self.occupied_cells() if task.recipe.skip_empty_space else None
 
     def rays(self, cameras: Cameras, view: int) -> tuple[Rays, Rays]:
         """A view's rays in the scene, and as they are sampled (in NDC or the same)."""
@@ -91,7 +91,8 @@ class Renderer:
     def _last_row(self) -> int:
         return self.scene.cameras.intrinsics.height - 1
 
-    def _occupancy(self) -> OccupancyGrid:
+    def occupied_cells(self) -> OccupancyGrid:
+        """Where either field holds anything."""
         field = self.task.field
         fields = [f.density for f in (field.coarse, field.fine) if f is not None]
         return OccupancyGrid.from_density(
@@ -113,6 +114,8 @@ def predict_scene(task: NerfTask, out: Path) -> None:
         from nir.tasks.nerf_inspection import inspect
 
         inspect(task, renderer, predictions)
+    if recipe.meshed and not task.scene.ndc:
+        predict_surface(task, renderer, predictions)
     if recipe.video_frames:
         write_videos(renderer, out, recipe.video_frames)
     predictions.write()
@@ -195,47 +198,3 @@ def write_videos(renderer: Renderer, out: Path, count: int) -> None:
     speed = max(1.0, min(FRAMES_PER_SECOND, count / 4))
     write_mp4(out / "path.mp4", colours, frames_per_second=speed)
     write_mp4(out / "path-depth.mp4", depths, frames_per_second=speed)
-
-
-def write_scene_mesh(task: NerfTask, path: Path) -> None:
-    """Marching cubes on the density, at `mesh_density`, in the box that holds any of it.
-
-    Vertices get the colour seen straight from outside. Scenes sampled in NDC have no box of
-    finite size and are refused.
-    """
-    import trimesh
-
-    from nir.geometry.meshing import marching_cubes_of
-
-    if task.scene.ndc:
-        raise InputError(
-            f"{task.subject}: seen from one side and sampled in NDC, it has no closed surface to "
-            "mesh; mesh scenes that are seen from all around"
-        )
-    renderer = Renderer(task)
-    grid = renderer.occupancy or renderer._occupancy()
-    seen = task.field.seen
-    vertices, faces = marching_cubes_of(
-        seen.density,
-        grid.lower.cpu().numpy(),
-        grid.upper.cpu().numpy(),
-        resolution=task.recipe.mesh_resolution,
-        level=task.recipe.mesh_density,
-        device=renderer.device,
-    )
-    mesh = trimesh.Trimesh(vertices, faces, process=False)
-    mesh.visual.vertex_colors = _colours_from_outside(task, mesh)
-    mesh.vertices = task.scene.world_from_scene.points(np.asarray(mesh.vertices))
-    path.write_bytes(mesh.export(file_type="ply"))
-
-
-@torch.no_grad()
-def _colours_from_outside(task: NerfTask, mesh) -> NDArray[np.uint8]:
-    device = task.field.restarts.device
-    points = torch.as_tensor(np.asarray(mesh.vertices), dtype=torch.float32, device=device)
-    inward = -torch.as_tensor(np.array(mesh.vertex_normals), dtype=torch.float32, device=device)
-    parts = [
-        task.field.seen(some, direction)[0]
-        for some, direction in zip(points.split(2**16), inward.split(2**16), strict=True)
-    ]
-    return (torch.cat(parts).cpu().numpy() * 255).round().astype(np.uint8)
