@@ -119,9 +119,13 @@ def evaluate_experiment(
 
 
 def _read(path: Path) -> Any:
-    """Read what a metric compares: an array, or a surface (which may be the run's mesh.ply)."""
+    """Read what a metric compares: an array, curves (such as the run's log.csv), or a surface."""
     if path.suffix == ".npy":
         return read_array(path)
+    if path.suffix == ".csv":
+        import pandas as pd
+
+        return pd.read_csv(path)
     import trimesh
 
     try:

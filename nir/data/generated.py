@@ -227,10 +227,30 @@ def _sample_bilinear(
     return upper * (1 - down) + lower * down
 
 
+def _write_signals(family: str) -> Callable[[Path, int], None]:
+    def write(path: Path, number: int) -> None:
+        # Imported here: these signals need torch, the others should not wait for it.
+        from nir.data.generated_signals import WRITERS
+
+        WRITERS[family](path, number)
+
+    return write
+
+
+_SIGNALS = (
+    "power_law",
+    "band_limited",
+    "bumps",
+    "plane_isotropic",
+    "plane_anisotropic",
+    "plane_waves",
+)
+
 _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "rendered_text": _write_text,
     "shepp_logan": _write_phantom,
     "shepp_logan_volume": _write_phantom_volume,
     "melody": _write_melody,
     "moving_crop": _write_moving_crop,
+    **{family: _write_signals(family) for family in _SIGNALS},
 }

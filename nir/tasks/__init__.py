@@ -28,6 +28,16 @@ class TaskEntry:
 
 TASKS = {
     "fourier_image": TaskEntry("nir.tasks.image", "nir.recipes.image:FourierImageRecipe"),
+    "fourier_kernel": TaskEntry("nir.tasks.kernel", "nir.recipes.kernel:KernelRecipe"),
+    "fourier_signals": TaskEntry("nir.tasks.signals", "nir.recipes.signals:SignalsRecipe"),
+    "fourier_stationarity": TaskEntry(
+        "nir.tasks.stationarity", "nir.recipes.signals:StationarityRecipe"
+    ),
+    "fourier_plane_waves": TaskEntry(
+        "nir.tasks.plane_waves", "nir.recipes.signals:PlaneWavesRecipe"
+    ),
+    "fourier_ct": TaskEntry("nir.tasks.reconstruction", "nir.recipes.reconstruction:CtRecipe"),
+    "fourier_mri": TaskEntry("nir.tasks.reconstruction", "nir.recipes.reconstruction:MriRecipe"),
     "siren_image": TaskEntry("nir.tasks.image", "nir.recipes.image:SirenImageRecipe"),
     "siren_initialization": TaskEntry(
         "nir.tasks.initialization", "nir.recipes.initialization:InitializationRecipe"

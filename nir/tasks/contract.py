@@ -42,5 +42,5 @@ class Task(Protocol):
         return {}
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """Return Adam's parameter groups, for tasks with several learning rates."""
+        """Return the optimiser's parameter groups, for tasks with several learning rates."""
         return [{"params": list(self.field.parameters()), "lr": learning_rate}]
