@@ -181,12 +181,14 @@ def siren_positional(dimensions: int, *, octaves: int) -> FourierFeatures:
 def nyquist_octaves(samples: int) -> int:
     """How many octaves a signal of `samples` points per axis supports: floor(log2(samples / 4)).
 
+    At least one.
+
     vsitzmann/siren:modules.py PosEncodingNeRF.
 
     >>> [nyquist_octaves(n) for n in (512, 256, 308_207)]
     [7, 6, 16]
     """
-    return int(math.log2(samples / 4))
+    return max(int(math.log2(samples / 4)), 1)
 
 
 def nex_encoding(dimensions: int, *, octaves: int) -> FourierFeatures:

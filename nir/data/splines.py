@@ -33,7 +33,9 @@ def spline_derivatives(
     )
 
 
-def _along(image: NDArray[np.floating], axis: int, samples_per_unit: float) -> tuple[NDArray, NDArray]:
+def _along(
+    image: NDArray[np.floating], axis: int, samples_per_unit: float
+) -> tuple[NDArray, NDArray]:
     from scipy.interpolate import make_interp_spline  # a third of a second; few jobs need it
 
     index = np.arange(image.shape[axis])

@@ -67,7 +67,14 @@ def build(
     image = load_image(recipe, subject)
     if recipe.field == "network":
         scale = recipe.resolution / recipe.bandwidth_resolution
-        field = field_from(recipe, 2, image.shape[-1], generator, frequency_scale=scale)
+        field = field_from(
+            recipe,
+            2,
+            image.shape[-1],
+            generator,
+            frequency_scale=scale,
+            samples_per_axis=recipe.resolution,
+        )
     else:
         field = _pixel_grid(recipe, image)
     return ImageTask(recipe, image.to(device), field.to(device))

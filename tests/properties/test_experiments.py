@@ -112,6 +112,10 @@ def test_subjects_may_be_one_list_for_all_scales():
     assert {r.subject for r in expanded(config(subjects=["camera"])).runs} == {"camera"}
 
 
+def test_an_experiment_without_subjects_at_a_scale_is_left_out_of_it():
+    assert experiments_of(config() | {"scale": "paper"}) == {}
+
+
 def test_select_names_the_variants_of_a_scale():
     chosen = config(select={"smoke": ["gaussian"]})
     assert {r.variant for r in expanded(chosen).runs} == {"gaussian"}
@@ -177,12 +181,11 @@ def test_a_path_has_a_separator_or_a_suffix(subject, expected):
     ("changes", "expected"),
     [
         ({"select": {"smoke": ["gausian"]}}, "did you mean 'gaussian'"),
-        ({"variants": {"none": {"stepz": 1}}}, "variants.none.stepz"),
+        ({"variants": {"none": {"stepz": 1}, "gaussian": {}}}, "variants.none.stepz"),
         ({"budget": {"smoke": {"steps": "many"}}}, "budget.smoke.steps"),
         ({"per_subject": {"astronaut": {"gaussian": {"bandwith": 1}}}}, "bandwith"),
         ({"per_subject": {"astronaut": {"gausian": {"bandwidth": 1}}}}, "gausian"),
         ({"labels": {"gausian": "Gaussian"}}, "gausian"),
-        ({"figures": ["imagez"]}, "imagez"),
         ({"claims": [{"says": "a", "metric": "m", "better": "gausian", "than": []}]}, "gausian"),
         ({"claims": [{"says": "a", "metric": "m", "better": "none", "than": ["bsic"]}]}, "bsic"),
     ],
