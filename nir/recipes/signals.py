@@ -86,5 +86,7 @@ class PlaneWavesRecipe(Recipe):
         super().check(where)
         if self.resolution % 2:
             raise InputError(f"{where}.resolution: {self.resolution} must be even")
-        if min(self.angles, self.radii, self.initialisations) < 1:
-            raise InputError(f"{where}: angles, radii and initialisations must be at least 1")
+        if self.angles not in (4, 8, 16):
+            raise InputError(f"{where}.angles: {self.angles} must be 4, 8 or 16")
+        if min(self.radii, self.initialisations) < 1:
+            raise InputError(f"{where}: radii and initialisations must be at least 1")

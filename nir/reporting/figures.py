@@ -17,11 +17,13 @@ from nir.reporting.style import STYLE
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "bandwidth": curves.bandwidth,
+    "bandwidth_choice": curves.bandwidth_choice,
     "bandwidth_scatter": signals.bandwidth_scatter,
     "bump_places": signals.bump_places,
     "curves": curves.curves,
     "derivatives": pictures.derivatives,
     "images": pictures.images,
+    "empirical_kernels": kernels.empirical_kernels,
     "kernel_matrices": kernels.kernel_matrices,
     "kernel_rows": kernels.kernel_rows,
     "kernel_spreading": kernels.kernel_spreading,

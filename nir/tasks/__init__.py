@@ -38,6 +38,12 @@ TASKS = {
     ),
     "fourier_ct": TaskEntry("nir.tasks.reconstruction", "nir.recipes.reconstruction:CtRecipe"),
     "fourier_mri": TaskEntry("nir.tasks.reconstruction", "nir.recipes.reconstruction:MriRecipe"),
+    "fourier_first_layer": TaskEntry(
+        "nir.tasks.first_layer", "nir.recipes.first_layer:FirstLayerRecipe"
+    ),
+    "fourier_chosen_bandwidth": TaskEntry(
+        "nir.tasks.chosen_bandwidth", "nir.recipes.first_layer:ChosenBandwidthRecipe"
+    ),
     "siren_image": TaskEntry("nir.tasks.image", "nir.recipes.image:SirenImageRecipe"),
     "siren_initialization": TaskEntry(
         "nir.tasks.initialization", "nir.recipes.initialization:InitializationRecipe"

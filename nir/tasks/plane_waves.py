@@ -105,10 +105,11 @@ class PlaneWavesTask(Task):
         frequencies = self.field.wave_vectors[0].cpu() / (2 * math.pi)
         predictions.array("frequencies", frequencies.numpy())
         by_angle = quality.mean((0, 2))
-        for name, index in (("axis", 0), ("diagonal", r.angles // 4)):
-            predictions.number("psnr_of_waves", by_angle[index].item(), "dB", split=name)
-        spread = (by_angle.max() - by_angle.min()).item()
-        predictions.number("psnr_spread_over_angles", spread, "dB")
+        axes = by_angle[[0, r.angles // 2]].mean().item()
+        diagonals = by_angle[[r.angles // 4, 3 * r.angles // 4]].mean().item()
+        predictions.number("psnr_of_waves", axes, "dB", split="axes")
+        predictions.number("psnr_of_waves", diagonals, "dB", split="diagonals")
+        predictions.number("advantage_of_axes", axes - diagonals, "dB")
         predictions.write()
 
     def _errors_on_whole_grid(self) -> Float[Tensor, " members"]:

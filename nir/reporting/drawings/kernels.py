@@ -128,3 +128,19 @@ def kernel_spreading(results: Results) -> Figure:
     axes[0].set_ylabel("|DFT of the kernel| / k(0)")
     axes[1].legend()
     return figure
+
+
+def empirical_kernels(results: Results) -> Figure:
+    """Empirical kernels on a row through the image, before and after training, every variant."""
+    runs = list(results.runs(subject=results.subjects[0]))
+    figure, axes = plt.subplots(
+        2, len(runs), figsize=(2.1 * len(runs), 4.8), squeeze=False, layout="constrained"
+    )
+    for column, run in enumerate(runs):
+        for row, when in enumerate(("before", "after")):
+            kernel = results.array(run, f"kernel-{when}")
+            departure = results.value(run, "departure_from_stationarity", when)
+            title = f"{when} training\nnot stationary: {100 * departure:.0f} %"
+            _matrix(axes[row, column], kernel, f"{run['label']}\n{title}" if row == 0 else title)
+            axes[row, column].title.set_fontsize(8.5)
+    return figure
