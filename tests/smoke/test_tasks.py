@@ -23,6 +23,7 @@ from nir.metrics import METRICS
 from nir.predictions import read_array, read_predictions
 from nir.reporting.claims import verdicts
 from nir.reporting.figures import plot
+from nir.reporting.panels import write_panel
 from nir.reporting.tables import read_published, table_of, tabulate
 from nir.runs import RunSpecification, load_run, predict_run, train_run
 
@@ -160,3 +161,9 @@ def test_every_headline_claim_and_figure_of_an_experiment_finds_its_numbers(
         plot(figure, plan, metrics=metrics, results=tmp_path, png=png, pdf=pdf)
         assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
         assert pdf.read_bytes()[:5] == b"%PDF-"
+    for panel in experiment.panels:
+        page = tmp_path / f"{panel}.html"
+        write_panel(panel, plan, metrics=metrics, results=tmp_path, out=page)
+        written = page.read_text(encoding="utf-8")
+        assert "data:image/png;base64," in written
+        assert "http" not in written

@@ -73,6 +73,7 @@ class Section:
     about: str
     figures: list[Picture]
     media: list[Medium]
+    panels: list[str]
     verdicts: list[Verdict]
     columns: list[str]
     rows: list[TableRow]
@@ -123,6 +124,7 @@ def _section(plan: dict[str, Any], folder: Path) -> Section:
         about=plan["about"],
         figures=[_picture(plan["name"], figure, folder) for figure in plan["figures"]],
         media=list(_media(plan, folder)),
+        panels=[f"{plan['name']}/panel-{panel}.html" for panel in plan["panels"]],
         verdicts=verdicts(plan, table),
         columns=list(dict.fromkeys(rows["name"])),
         rows=_table_rows(rows),
