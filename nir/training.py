@@ -111,6 +111,9 @@ class Trainer:
 
     def _update(self, task: Task, state: State) -> None:
         """One step of the optimiser; before it, the row of the log if one is due."""
+        if task.restarted(state.step):
+            state.optimiser.state.clear()
+            self.progress.say(f"starts anew at step {state.step}: the first start had collapsed")
         batch = self._batch(task, state.step)
         terms = self._losses(task, batch)
         loss = torch.stack(list(terms.values())).sum()

@@ -52,10 +52,13 @@ METRICS = {
     "deviation_of_start": Metric("nir.metrics.curves:deviation_of_start", "1", False),
     "mean_log_ratio": Metric("nir.metrics.curves:mean_log_ratio", "1", False),
     "relative_rmse": Metric("nir.metrics.image:relative_rmse", "1", False),
+    "median_relative_depth_error": Metric(
+        "nir.metrics.image:median_relative_depth_error", "1", False
+    ),
 }
 
 # Numbers that a run tells of itself; for sorting and arrows in tables.
-LOWER_IS_BETTER_NUMBERS = {"parameters", "stored_bytes"}
+LOWER_IS_BETTER_NUMBERS = {"parameters", "stored_bytes", "evaluations_per_ray", "occupied_share"}
 
 
 def metric(name: str) -> Metric:

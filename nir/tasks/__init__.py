@@ -27,6 +27,8 @@ class TaskEntry:
 
 
 TASKS = {
+    "nerf": TaskEntry("nir.tasks.nerf", "nir.recipes.nerf:NerfRecipe"),
+    "nerf_llff": TaskEntry("nir.tasks.nerf", "nir.recipes.nerf:LlffNerfRecipe"),
     "fourier_image": TaskEntry("nir.tasks.image", "nir.recipes.image:FourierImageRecipe"),
     "fourier_kernel": TaskEntry("nir.tasks.kernel", "nir.recipes.kernel:KernelRecipe"),
     "fourier_signals": TaskEntry("nir.tasks.signals", "nir.recipes.signals:SignalsRecipe"),
