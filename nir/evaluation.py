@@ -119,7 +119,7 @@ def evaluate_experiment(
 
 
 def _read(path: Path) -> Any:
-    """Read what a metric compares: an array, curves (the run's log.csv), or a surface (its mesh.ply).
+    """Read what a metric compares: an array, curves (log.csv), or a surface (the run's mesh.ply).
 
     A file without faces and points is a surface too, the empty one: a failure that metrics count.
     """

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from nir.errors import unknown_name
 from nir.files import written_whole
-from nir.reporting.drawings import curves, kernels, pictures, reconstructions, signals
+from nir.reporting.drawings import curves, kernels, pictures, reconstructions, signals, views
 from nir.reporting.results import Results
 from nir.reporting.style import STYLE
 
@@ -29,6 +29,8 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {
     "kernel_spreading": kernels.kernel_spreading,
     "reconstruction_curves": reconstructions.reconstruction_curves,
     "reconstructions": reconstructions.reconstructions,
+    "sections": views.sections,
+    "tested_views": views.tested_views,
     "training_dynamics": kernels.training_dynamics,
     "wave_angles": signals.wave_angles,
     "layers": curves.layers,

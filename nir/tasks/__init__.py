@@ -38,6 +38,12 @@ TASKS = {
     "fourier_plane_waves": TaskEntry(
         "nir.tasks.plane_waves", "nir.recipes.signals:PlaneWavesRecipe"
     ),
+    "fourier_inverse_rendering": TaskEntry(
+        "nir.tasks.inverse_rendering", "nir.recipes.inverse_rendering:InverseRenderingRecipe"
+    ),
+    "fourier_shape": TaskEntry(
+        "nir.tasks.occupancy_field", "nir.recipes.occupancy_field:OccupancyFieldRecipe"
+    ),
     "fourier_ct": TaskEntry("nir.tasks.reconstruction", "nir.recipes.reconstruction:CtRecipe"),
     "fourier_mri": TaskEntry("nir.tasks.reconstruction", "nir.recipes.reconstruction:MriRecipe"),
     "fourier_first_layer": TaskEntry(

@@ -53,9 +53,7 @@ def load_scene_for(recipe: NerfRecipe, subject: Path) -> Scene:
         raise InputError(
             f"{subject}: train_views {recipe.train_views}, but there are {len(train)} such views"
         )
-    return dataclasses.replace(
-        scene, splits={**scene.splits, "train": train[: recipe.train_views]}
-    )
+    return dataclasses.replace(scene, splits={**scene.splits, "train": train[: recipe.train_views]})
 
 
 def build(

@@ -234,9 +234,7 @@ def write_scene_mesh(task: NerfTask, path: Path) -> None:
 def _colours_from_outside(task: NerfTask, mesh) -> NDArray[np.uint8]:
     device = task.field.restarts.device
     points = torch.as_tensor(np.asarray(mesh.vertices), dtype=torch.float32, device=device)
-    inward = -torch.as_tensor(
-        np.array(mesh.vertex_normals), dtype=torch.float32, device=device
-    )
+    inward = -torch.as_tensor(np.array(mesh.vertex_normals), dtype=torch.float32, device=device)
     parts = [
         task.field.seen(some, direction)[0]
         for some, direction in zip(points.split(2**16), inward.split(2**16), strict=True)
