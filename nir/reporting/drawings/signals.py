@@ -42,7 +42,8 @@ def _scatter_panel(axis: Axes, results: Results, run: dict[str, Any]) -> None:
             linewidths=0,
             label=name.replace("_", " "),
         )
-        means = bandwidth[index].mean(-1), errors[index].mean(-1)
+        order = bandwidth[index].mean(-1).argsort()
+        means = bandwidth[index].mean(-1)[order], errors[index].mean(-1)[order]
         axis.plot(*means, color=colour(index), linewidth=0.9, alpha=0.8)
     if results.has_array(run, "errors-dense"):
         dense = results.array(run, "errors-dense").mean()

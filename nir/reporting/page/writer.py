@@ -113,7 +113,7 @@ def write_page(plans: list[dict[str, Any]], *, scale: str, out: Path) -> None:
 
 def _section(plan: dict[str, Any], folder: Path) -> Section:
     place = folder / plan["name"]
-    table = pd.read_csv(place / "table.csv", keep_default_na=False)
+    table = pd.read_csv(place / "table.csv", keep_default_na=False, dtype={"unit": str})
     numbers = ["ours", "spread", "published", "difference"]
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
     rows = headline_rows(plan, table)
