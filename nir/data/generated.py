@@ -228,6 +228,33 @@ def _sample_bilinear(
     return upper * (1 - down) + lower * down
 
 
+def _write_carved_ball(path: Path, _number: int) -> None:
+    # Imported here: meshes need trimesh, the others should not wait for it.
+    from nir.data.generated_shapes import write_carved_ball
+
+    write_carved_ball(path)
+
+
+def _write_signals(family: str) -> Callable[[Path, int], None]:
+    def write(path: Path, number: int) -> None:
+        # Imported here: these signals need torch, the others should not wait for it.
+        from nir.data.generated_signals import WRITERS
+
+        WRITERS[family](path, number)
+
+    return write
+
+
+_SIGNALS = (
+    "power_law",
+    "band_limited",
+    "bumps",
+    "plane_isotropic",
+    "plane_anisotropic",
+    "plane_waves",
+)
+
+
 def _write_toy(path: Path, _number: int) -> None:
     """Solids on a plinth from all around, as large as a laptop trains in a minute."""
     generate_toy_scene(path, "toy", size=100, train_views=40, test_views=4, samples=2)
@@ -254,8 +281,10 @@ _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "rendered_text": _write_text,
     "shepp_logan": _write_phantom,
     "shepp_logan_volume": _write_phantom_volume,
+    "carved_ball": _write_carved_ball,
     "melody": _write_melody,
     "moving_crop": _write_moving_crop,
+    **{family: _write_signals(family) for family in _SIGNALS},
     "toy": _write_toy,
     "toy_small": _write_toy_small,
     "toy_forward": _write_toy_forward,

@@ -11,15 +11,36 @@ from matplotlib.figure import Figure
 
 from nir.errors import unknown_name
 from nir.files import written_whole
-from nir.reporting.drawings import curves, pictures, scenes
+from nir.reporting.drawings import (
+    curves,
+    kernels,
+    pictures,
+    reconstructions,
+    scenes,
+    signals,
+    views,
+)
 from nir.reporting.results import Results
 from nir.reporting.style import STYLE
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "bandwidth": curves.bandwidth,
+    "bandwidth_choice": curves.bandwidth_choice,
+    "bandwidth_scatter": signals.bandwidth_scatter,
+    "bump_places": signals.bump_places,
     "curves": curves.curves,
     "derivatives": pictures.derivatives,
     "images": pictures.images,
+    "empirical_kernels": kernels.empirical_kernels,
+    "kernel_matrices": kernels.kernel_matrices,
+    "kernel_rows": kernels.kernel_rows,
+    "kernel_spreading": kernels.kernel_spreading,
+    "reconstruction_curves": reconstructions.reconstruction_curves,
+    "reconstructions": reconstructions.reconstructions,
+    "sections": views.sections,
+    "tested_views": views.tested_views,
+    "training_dynamics": kernels.training_dynamics,
+    "wave_angles": signals.wave_angles,
     "layers": curves.layers,
     "light_of_points": scenes.light_of_points,
     "positional_encoding": scenes.positional_encoding,

@@ -50,5 +50,5 @@ class Task(Protocol):
         return False
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """Return Adam's parameter groups, for tasks with several learning rates."""
+        """Return the optimiser's parameter groups, for tasks with several learning rates."""
         return [{"params": list(self.field.parameters()), "lr": learning_rate}]
