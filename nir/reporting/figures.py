@@ -17,6 +17,7 @@ from nir.reporting.style import STYLE
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "bandwidth": curves.bandwidth,
+    "composition": pictures.composition,
     "curves": curves.curves,
     "derivatives": pictures.derivatives,
     "images": pictures.images,

@@ -29,6 +29,7 @@ class TaskEntry:
 TASKS = {
     "fourier_image": TaskEntry("nir.tasks.image", "nir.recipes.image:FourierImageRecipe"),
     "siren_image": TaskEntry("nir.tasks.image", "nir.recipes.image:SirenImageRecipe"),
+    "poisson": TaskEntry("nir.tasks.poisson", "nir.recipes.poisson:PoissonRecipe"),
     "siren_initialization": TaskEntry(
         "nir.tasks.initialization", "nir.recipes.initialization:InitializationRecipe"
     ),

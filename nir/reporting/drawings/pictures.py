@@ -107,9 +107,28 @@ def derivatives(results: Results) -> Figure:
     return figure
 
 
+def composition(results: Results) -> Figure:
+    """Two pictures, what every variant composed from their gradients, and the best answer."""
+    runs = list(results.runs(subject=results.subjects[0]))
+    titles = ["first picture", "second picture", "mean of both"]
+    names = ["picture-0", "picture-1", "image-reference"]
+    figure, axes = plt.subplots(
+        1,
+        len(runs) + 3,
+        figsize=(COLUMN_INCHES * (len(runs) + 3), 1.2 * COLUMN_INCHES),
+        layout="constrained",
+    )
+    for axis, name, title in zip(axes, names, titles, strict=False):
+        _show(axis, results.array(runs[0], name), title)
+    for axis, run in zip(axes[3:], runs, strict=True):
+        title = f"{run['label']}\n{results.value(run, 'psnr_8bit'):.2f} dB"
+        _show(axis, results.array(run, "image-prediction"), title)
+    return figure
+
+
 def _derivative_title(results: Results, run: dict, name: str) -> str:
     if name == "image":
-        return f"{run['label']}\n{results.value(run, 'psnr_8bit', 'trained'):.2f} dB"
+        return f"{run['label']}\n{results.value(run, 'psnr_8bit'):.2f} dB"
     return f"relative error {results.value(run, 'relative_rmse', name):.2f}"
 
 
