@@ -35,11 +35,7 @@ class Checkpoints:
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write the state after `step` updates and drop all but the last two."""
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        payload = buffer.getvalue()
-        with written_whole(self.folder / f"step-{step:09d}.pt") as temporary:
-            temporary.write_bytes(hashlib.sha256(payload).digest() + payload)
+        _write(self.folder / f"step-{step:09d}.pt", state, with_digest=True)
         for old in self._files()[KEPT:]:
             old.unlink(missing_ok=True)
 
@@ -57,11 +53,20 @@ class Checkpoints:
     def keep_batch(self, step: int, term: str, batch: Any) -> Path:
         """Keep the batch on which `term` was not finite, and return its path."""
         path = self.folder / f"not-finite-step-{step:09d}.pt"
-        with written_whole(path) as temporary:
-            torch.save({"step": step, "term": term, "batch": batch}, temporary)
+        _write(path, {"step": step, "term": term, "batch": batch})
         return path
 
     def remove(self) -> None:
         """Delete the folder, once what it led to is written."""
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.folder)
+
+
+def _write(path: Path, state: dict[str, Any], *, with_digest: bool = False) -> None:
+    """Write through memory: torch.save to a full disk raises no OSError."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getvalue()
+    digest = hashlib.sha256(payload).digest() if with_digest else b""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(digest + payload)

@@ -17,6 +17,8 @@ from typing import Any
 
 from nir.errors import InputError
 
+WHAT_TO_DO = "make room there or choose another folder"
+
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
@@ -39,11 +41,8 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_current_umask())
         temporary.replace(path)
     except OSError as error:
-        if error.filename is None and error.errno is None:
-            raise
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); free or choose another folder"
-        ) from error
+        reason = error.strerror or str(error)
+        raise InputError(f"{path}: cannot be written ({reason}); {WHAT_TO_DO}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ line goes to the terminal and the log every ten seconds and at the end.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -36,9 +37,10 @@ class Progress:
         line = f"[{self.label}] {message}"
         print(line, file=sys.stderr, flush=True)
         if self.log is not None:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            with self.log.open("a", encoding="utf-8") as handle:
-                handle.write(line + "\n")
+            with contextlib.suppress(OSError):  # a full disk stops the training where it saves
+                self.log.parent.mkdir(parents=True, exist_ok=True)
+                with self.log.open("a", encoding="utf-8") as handle:
+                    handle.write(line + "\n")
 
     def due(self) -> bool:
         """Whether a report is wanted; the loss need not be read from the device before."""

@@ -121,8 +121,10 @@ def _write_run(
     write_json(out / "recipe.json", specification.to_dict())
     write_text(out / "log.csv", _as_csv(state.rows))
     write_json(out / "training.json", _record(task, state, device))
+    weights = io.BytesIO()  # torch.save to a full disk is a bug's traceback, writing bytes is not
+    torch.save(task.field.state_dict(), weights)
     with written_whole(out / "model.pt") as temporary:
-        torch.save(task.field.state_dict(), temporary)
+        temporary.write_bytes(weights.getvalue())
 
 
 def _as_csv(rows: list[dict[str, float]]) -> str:

@@ -102,7 +102,8 @@ class Trainer:
         saved = self.checkpoints.load_last(self.device, self.progress.say)
         if saved is not None:
             state.restore(task, saved)
-            self.progress.say(f"goes on from step {state.step}")
+        begins = f"goes on from step {state.step} of" if saved is not None else "trains"
+        self.progress.say(f"{begins} {self.recipe.steps} steps on {self.device.type}")
         return state
 
     def _update(self, task: Task, state: State) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -35,10 +36,14 @@ def small() -> dict:
     return copy.deepcopy(SMALL)
 
 
+def read(config: dict) -> None:
+    check_configuration(config, SCHEMA)
+    experiments_of(config)
+
+
 def message(config: dict) -> str:
     with pytest.raises(InputError) as raised:
-        check_configuration(config, SCHEMA)
-        experiments_of(config)
+        read(config)
     text = str(raised.value)
     assert "\n" not in text
     assert text.startswith("config.yaml: ")
@@ -52,6 +57,20 @@ def test_the_configuration_of_this_project_is_valid_at_every_scale(scale):
     experiments = experiments_of(config)
     assert set(experiments) == set(config["experiments"])
     assert all(experiment.runs for experiment in experiments.values())
+
+
+def test_every_chapter_of_the_configuration_has_a_place_on_the_page():
+    config = read_configuration(ROOT / "config.yaml")
+    chapters = tomllib.loads((ROOT / "nir/reporting/page/chapters.toml").read_text())
+    assert {name.split("/")[0] for name in config["experiments"]} <= set(chapters)
+
+
+def test_every_figure_of_the_configuration_can_be_drawn():
+    from nir.reporting.figures import FIGURES
+
+    config = read_configuration(ROOT / "config.yaml")
+    for experiment in config["experiments"].values():
+        assert set(experiment.get("figures", ())) <= set(FIGURES)
 
 
 def test_a_misspelt_key_is_named_with_the_nearest_known_one():

@@ -112,6 +112,10 @@ def test_subjects_may_be_one_list_for_all_scales():
     assert {r.subject for r in expanded(config(subjects=["camera"])).runs} == {"camera"}
 
 
+def test_an_experiment_without_subjects_at_a_scale_is_left_out_of_it():
+    assert experiments_of(config() | {"scale": "paper"}) == {}
+
+
 def test_select_names_the_variants_of_a_scale():
     chosen = config(select={"smoke": ["gaussian"]})
     assert {r.variant for r in expanded(chosen).runs} == {"gaussian"}

@@ -1,0 +1,216 @@
+"""The command line: what goes wrong is one line, and nothing is left half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nir.cli import main
+
+FAST = ["--device", "cpu", "--threads", "1"]
+TINY = ["--set", "steps=2", "resolution=16", "width=4", "derivatives=false"]
+
+
+def said(capsys, *arguments: str) -> str:
+    """Run a command that must fail, and return the one line that says why."""
+    with pytest.raises(SystemExit) as raised:
+        main(list(arguments))
+    everything = capsys.readouterr().err
+    assert raised.value.code == 2, everything
+    assert "Traceback" not in everything
+    lines = [line for line in everything.splitlines() if not line.startswith("[")]
+    assert len(lines) == 1, everything
+    assert lines[0].startswith("nir: ")
+    return lines[0]
+
+
+def train(out: Path, subject: str = "camera", *options: str) -> list[str]:
+    place = ["--out", str(out), "--data-root", str(out.parent / "data")]
+    return ["train", "siren_image", subject, *place, *FAST, *(options or TINY)]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_a_run_is_trained_predicted_and_evaluated_by_hand(tmp_path):
+    run = tmp_path / "run"
+    main(train(run))
+    assert {"recipe.json", "model.pt", "log.csv", "training.json"} == set(files(run))
+    main(["predict", str(run), "--data-root", str(tmp_path / "data"), *FAST])
+    assert "predictions/predictions.json" in files(run)
+    plan = {
+        "name": "siren/image",
+        "runs": [{"place": "run", "group": "", "subject": "camera", "variant": "v", "seed": 0}],
+    }
+    out = tmp_path / "metrics.csv"
+    main(["evaluate", "--plan", json.dumps(plan), "--results", str(tmp_path), "--out", str(out)])
+    assert "psnr_8bit" in out.read_text()
+
+
+def test_values_of_the_recipe_are_set_one_by_one(tmp_path):
+    main(train(tmp_path / "run", "camera", *TINY, "omega_0=20", "activation=sine"))
+    recipe = json.loads((tmp_path / "run/recipe.json").read_text())["recipe"]
+    assert (recipe["omega_0"], recipe["activation"], recipe["steps"]) == (20.0, "sine", 2)
+
+
+MISTAKES = {
+    "task": (["train", "siren_imag", "camera"], "did you mean 'siren_image'"),
+    "subject": (["train", "siren_image", "camra"], "did you mean 'camera'"),
+    "path": (["train", "siren_image", "no/photo.jpg"], "no/photo.jpg"),
+    "key": (["train", "siren_image", "camera", "--set", "stepz=1"], "did you mean 'steps'"),
+    "type": (["train", "siren_image", "camera", "--set", "steps=1.5"], "int is expected"),
+    "setting": (["train", "siren_image", "camera", "--set", "steps"], "KEY=VALUE"),
+    "json": (["train", "siren_image", "camera", "--recipe", "{"], "--recipe: not valid JSON"),
+    "list": (["train", "siren_image", "camera", "--recipe", "[]"], "a JSON object is expected"),
+    "device": (["train", "siren_image", "camera", "--device", "cdua"], "--device"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_on_the_command_line_is_one_line(mistake, tmp_path, capsys):
+    arguments, expected = MISTAKES[mistake]
+    run = tmp_path / "run"
+    line = said(capsys, *arguments, "--out", str(run), "--data-root", str(tmp_path))
+    assert expected in line
+    assert files(tmp_path) == []
+
+
+def test_a_run_that_was_not_trained_cannot_predict(tmp_path, capsys):
+    assert "recipe.json: no such file" in said(capsys, "predict", str(tmp_path), *FAST)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"not a model"])
+def test_a_damaged_model_is_one_line_that_names_it(tmp_path, capsys, content):
+    run = tmp_path / "run"
+    main(train(run))
+    (run / "model.pt").write_bytes(content)
+    capsys.readouterr()
+    line = said(capsys, "predict", str(run), "--data-root", str(tmp_path / "data"), *FAST)
+    assert "model.pt" in line
+    assert "train the run again" in line
+    assert not (run / "predictions").exists()
+
+
+def test_a_model_of_another_shape_is_one_line_that_names_it(tmp_path, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    main(train(first))
+    main(train(second, "camera", *TINY, "width=5"))
+    (first / "model.pt").write_bytes((second / "model.pt").read_bytes())
+    capsys.readouterr()
+    line = said(capsys, "predict", str(first), "--data-root", str(tmp_path / "data"), *FAST)
+    assert "model.pt" in line
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    (tmp_path / "results").write_text("a file where a folder should be")
+    line = said(capsys, *train(tmp_path / "results" / "run"))
+    assert "results/run" in line
+    assert "cannot be written" in line
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_training(tmp_path, capsys):
+    (tmp_path / "results").write_text("a file where a folder should be")
+    with pytest.raises(SystemExit):
+        main(train(tmp_path / "results" / "run"))
+    assert "steps/s" not in capsys.readouterr().err
+
+
+def test_a_log_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    (tmp_path / "logs").write_text("a file where a folder should be")
+    log = str(tmp_path / "logs" / "train.log")
+    line = said(capsys, *train(tmp_path / "run", "camera", "--log", log, *TINY))
+    assert "train.log" in line
+
+
+def test_errors_stand_in_the_log_too(tmp_path, capsys):
+    log = tmp_path / "logs" / "train.log"
+    line = said(capsys, *train(tmp_path / "run", "camra", "--log", str(log), *TINY))
+    assert log.read_text() == line + "\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [200, 4000, 20_000])
+def test_a_disk_that_fills_up_while_training_is_one_line_and_leaves_no_half_file(tmp_path, limit):
+    """The kernel refuses to let a file grow, as it does when a disk is full."""
+    options = ["--set", "steps=3", "resolution=16", "width=64", "derivatives=false"]
+    run = tmp_path / "run"
+    finished = subprocess.run(
+        [sys.executable, "-m", "nir", *train(run, "camera", *options)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert finished.returncode == 2, finished.stderr
+    assert "Traceback" not in finished.stderr
+    lines = [line for line in finished.stderr.splitlines() if line.startswith("nir: ")]
+    assert len(lines) == 1
+    assert "cannot be written" in lines[0]
+    assert not (run / "model.pt").exists()
+    assert [name for name in files(run) if Path(name).name.startswith(".")] == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a small disk")
+def test_a_really_full_disk_is_one_line_and_training_goes_on_once_there_is_space(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48k", "none", str(disk)], check=False
+    )
+    if mounted.returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        command = [sys.executable, "-m", "nir", *train(disk / "run", "camera", *TINY, "width=64")]
+        full = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert full.returncode == 2, full.stderr
+        assert "No space left on device" in full.stderr
+        assert "Traceback" not in full.stderr
+        assert not (disk / "run" / "model.pt").exists()
+        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        again = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert again.returncode == 0, again.stderr
+        assert (disk / "run" / "model.pt").exists()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_status_counts_what_is_trained(tmp_path, capsys):
+    root = Path(__file__).resolve().parents[2]
+    options = ["--config", str(root / "config.yaml"), "--scale", "smoke"]
+    folder = tmp_path / "smoke/siren/image/camera/siren/seed0"
+    folder.mkdir(parents=True)
+    (folder / "model.pt").write_bytes(b"")
+    main(["status", *options, "--results", str(tmp_path)])
+    lines = capsys.readouterr().out.splitlines()
+    siren = next(line for line in lines if line.startswith("siren/image "))
+    assert "  1/5 trained" in siren
+
+
+def test_help_and_the_list_of_data_need_no_torch():
+    for arguments in (["--help"], ["train", "--help"], ["fetch", "--list"]):
+        code = (
+            "import sys\nfrom nir.cli import main\n"
+            f"try:\n    main({arguments!r})\n"
+            "except SystemExit as error:\n    assert not error.code\n"
+            "assert 'torch' not in sys.modules"
+        )
+        finished = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        assert finished.returncode == 0, finished.stderr
+        assert finished.stdout
+
+
+def test_an_unknown_command_names_the_known_ones(capsys):
+    with pytest.raises(SystemExit) as raised:
+        main(["trian"])
+    assert raised.value.code == 2
+    assert "train" in capsys.readouterr().err
