@@ -37,9 +37,13 @@ MONITORED_PIXELS = 2048
 
 def image_gradient(image: NDArray[np.floating]) -> Float[np.ndarray, "h w c 2"]:
     """Sobel's gradient of an image [H, W, C] per unit of coordinate, gain 8 a pixel divided out."""
+    # One channel at a time: scipy's kernel would smooth across channels, too.
+    channels = [
+        np.stack([sobel(image[..., c], axis=axis) for axis in (0, 1)], axis=-1)
+        for c in range(image.shape[-1])
+    ]
     per_unit = [(size - 1) / 2 / 8 for size in image.shape[:2]]
-    parts = [sobel(image, axis=axis) * per_unit[axis] for axis in (0, 1)]
-    return np.stack(parts, axis=-1)
+    return np.stack(channels, axis=-2) * per_unit
 
 
 def image_laplacian(image: NDArray[np.floating]) -> Float[np.ndarray, "h w c"]:
