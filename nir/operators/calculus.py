@@ -33,6 +33,11 @@ def value_and_gradient(
 ) -> tuple[Float[Tensor, "*points c"], Float[Tensor, "*points c d"]]:
     """Value and gradient of a field.
 
+    A lone gradient of one channel is reverse mode's: an eikonal training step (SIREN 3 -> 256 x 3
+    -> 1, one core) takes 0.5 times as long as in Taylor mode, 0.7 times with two coordinates. With
+    as many channels as coordinates it turns round: 1.1 times as long, with three channels of two
+    coordinates 1.6 times; then ask for "taylor".
+
     >>> value, gradient = value_and_gradient(lambda x: x**2, torch.tensor([[3.0]]))
     >>> value.tolist(), gradient.tolist()
     ([[9.0]], [[[6.0]]])

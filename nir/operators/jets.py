@@ -5,7 +5,7 @@ derivatives [d, ..., C] and, as its `Form` says, k rows of second-order part [k,
 mode; with the Laplacian as the single row this is the "forward Laplacian"). It stands in for the
 coordinates: a field written with torch functions is differentiated without knowing it, because
 each function comes here and is looked up in `RULES` (filled by `jet_rules`). A function without a
-rule is an error that names it, never a silently wrong number.
+rule is an error that names it.
 
 Two ways to be stored: *stacked*, all rows in one contiguous tensor [1 + d + k, ..., C], so that a
 linear layer is one large matrix product; or as *parts*, where the second-order part may be None

@@ -9,7 +9,7 @@ With z's derivatives by the coordinates z_p and its second-order rows z_j, the c
 Vocabulary: *rows* are the leading dimension of a stacked tensor, 1 value, d first derivatives,
 k second-order rows; the *form* is the symmetric bilinear B that says which second derivatives are
 carried; *push* is the forward sweep, *pull* its adjoint, written by hand (`tests` check both with
-finite differences). Everything is done in blocks of points that fit the processor's cache.
+finite differences). On one processor core the work is done in blocks that fit its cache.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from torch.autograd.function import once_differentiable
 
 from nir.operators.elementwise import Elementwise
 
-# A block's row holds this many numbers a thread: 256 KiB in float32. Measured on a SIREN of width
-# 256: 2^15 to 2^17 are alike, all of 16,384 points at once took 1.1 times as long.
+# A block's row holds this many numbers: 256 KiB in float32. A SIREN of width 256 at 16,384 points on
+# one thread: 2^14 to 2^16 alike, all points at once 1.1 to 1.2 times as long. With several threads
+# the points are taken at once, since each block would cost a barrier for every operation.
 BLOCK_NUMBERS = 2**16
 
 
@@ -108,10 +109,10 @@ def _points_and_features(tensor: Tensor) -> Tensor:
 
 
 def _blocks(points: int, features: int, device: torch.device) -> Iterator[slice]:
-    size = points
-    if device.type == "cpu":
-        size = max(1, BLOCK_NUMBERS * torch.get_num_threads() // max(1, features))
-    for start in range(0, points, max(1, size)):
+    size = max(1, points)
+    if device.type == "cpu" and torch.get_num_threads() == 1:
+        size = max(1, BLOCK_NUMBERS // max(1, features))
+    for start in range(0, points, size):
         yield slice(start, start + size)
 
 

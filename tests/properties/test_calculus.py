@@ -178,6 +178,7 @@ def test_blocks_of_points_leave_no_seams(monkeypatch):
     whole = value_gradient_and_hessian(field, x)
     expected = gradients_by_parameters(field, whole)
     monkeypatch.setattr("nir.operators.sweeps.BLOCK_NUMBERS", 7 * 48)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
     blocks = value_gradient_and_hessian(field, x)
     for a, b in zip(whole, blocks, strict=True):
         torch.testing.assert_close(a, b)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import math
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,34 +14,44 @@ from numpy.typing import NDArray
 from nir.reporting.results import Results
 
 COLUMN_INCHES = 1.75
+MOST_COLUMNS = 7
 ZOOM = 4  # the detail's side is this fraction of the picture's
 
 
 def images(results: Results) -> Figure:
-    """Each subject in two rows, whole and a detail: the truth, then every variant."""
+    """Each subject's truth and every variant, whole and in a detail; long rows are wrapped."""
     subjects = results.subjects
-    columns = 1 + max(len(list(results.runs(subject=s))) for s in subjects)
+    tiles = 1 + max(len(list(results.runs(subject=s))) for s in subjects)
+    wraps = math.ceil(tiles / MOST_COLUMNS)
+    columns = math.ceil(tiles / wraps)
+    rows = 2 * wraps * len(subjects)
     figure, axes = plt.subplots(
-        2 * len(subjects),
+        rows,
         columns,
-        figsize=(COLUMN_INCHES * columns, 2.1 * COLUMN_INCHES * len(subjects)),
+        figsize=(COLUMN_INCHES * columns, 1.05 * COLUMN_INCHES * rows),
         squeeze=False,
         layout="constrained",
     )
-    for whole, detail, subject in zip(axes[0::2], axes[1::2], subjects, strict=True):
-        runs = list(results.runs(subject=subject))
-        truth = results.array(runs[0], "image-reference")
-        window = most_detailed_window(truth)
-        _show(whole[0], truth, "ground truth")
-        _show(detail[0], truth[window], "")
-        _mark(whole[0], window)
-        for column, run in enumerate(runs, start=1):
-            picture = results.array(run, "image-prediction")
-            _show(whole[column], picture, f"{run['label']}\n{_quality(results, run)}")
-            _show(detail[column], picture[window], "")
-        for axis in (*whole[len(runs) + 1 :], *detail[len(runs) + 1 :]):
-            axis.axis("off")
+    for axis in axes.flat:
+        axis.axis("off")
+    for index, subject in enumerate(subjects):
+        block = axes[2 * wraps * index : 2 * wraps * (index + 1)]
+        pairs = zip(block[0::2].flat, block[1::2].flat, strict=True)
+        _subject_tiles(list(pairs), results, subject)
     return figure
+
+
+def _subject_tiles(pairs: list[tuple[Axes, Axes]], results: Results, subject: str) -> None:
+    """Fill pairs of axes (whole, detail) with the truth and then every variant of a subject."""
+    runs = list(results.runs(subject=subject))
+    truth = results.array(runs[0], "image-reference")
+    window = most_detailed_window(truth)
+    titles = ["ground truth", *(f"{run['label']}\n{_quality(results, run)}" for run in runs)]
+    shown = [truth, *(results.array(run, "image-prediction") for run in runs)]
+    for (whole, detail), title, picture in zip(pairs, titles, shown, strict=False):
+        _show(whole, picture, title)
+        _show(detail, picture[window], "")
+    _mark(pairs[0][0], window)
 
 
 def _quality(results: Results, run: dict) -> str:
