@@ -18,7 +18,7 @@ import numpy as np
 from nir.errors import InputError
 from nir.files import read_json, sha256_of_file, write_json, write_text
 from nir.fingerprints import fingerprint
-from nir.metrics import metric
+from nir.metrics import metric, metric_modules
 from nir.predictions import MANIFEST, Item, Predictions, read_array, read_predictions
 
 SCHEMA_VERSION = 1
@@ -35,7 +35,7 @@ def evaluate_run(run_folder: Path, *, weights_folder: Path | None = None) -> dic
         "schema": SCHEMA_VERSION,
         "predictions": sha256_of_file(predictions_folder / MANIFEST),
         "mesh": sha256_of_file(mesh) if mesh.is_file() else "",
-        "code": fingerprint("nir.evaluation", "nir.metrics.image", "nir.metrics.perceptual"),
+        "code": fingerprint("nir.evaluation", *metric_modules()),
     }
     if path.is_file():
         kept = read_json(path)

@@ -214,6 +214,15 @@ def _write_moving_crop(folder: Path, _number: int) -> None:
         write_png(folder / f"frame_{frame:03d}.png", _sample_bilinear(photo, row, column))
 
 
+def _medium_writer(name: str) -> Callable[[Path, int], None]:
+    def write(path: Path, _number: int) -> None:
+        from nir.data.waves import medium_of  # it needs torch, which other signals do without
+
+        np.save(path, medium_of(name))
+
+    return write
+
+
 def _sample_bilinear(
     image: Float[np.ndarray, "height width channels"],
     row: Float[np.ndarray, " rows"],
@@ -233,4 +242,7 @@ _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "shepp_logan_volume": _write_phantom_volume,
     "melody": _write_melody,
     "moving_crop": _write_moving_crop,
+    "uniform_medium": _medium_writer("uniform"),
+    "square_medium": _medium_writer("square"),
+    "circle_medium": _medium_writer("circle"),
 }

@@ -49,10 +49,19 @@ METRICS = {
     "lpips_vgg": Metric("nir.metrics.perceptual:lpips_vgg", "1", False, needs_weights=True),
     "lpips_alex": Metric("nir.metrics.perceptual:lpips_alex", "1", False, needs_weights=True),
     "relative_rmse": Metric("nir.metrics.image:relative_rmse", "1", False),
+    "audio_mse": Metric("nir.metrics.recordings:audio_mse", "1", False),
+    "signal_to_noise": Metric("nir.metrics.recordings:signal_to_noise", "dB", True),
+    "psnr_frames_mean": Metric("nir.metrics.recordings:psnr_frames_mean", "dB", True),
+    "psnr_frames_deviation": Metric("nir.metrics.recordings:psnr_frames_deviation", "dB", False),
 }
 
 # Numbers that a run tells of itself; for sorting and arrows in tables.
 LOWER_IS_BETTER_NUMBERS = {"parameters", "stored_bytes"}
+
+
+def metric_modules() -> list[str]:
+    """The modules that compute metrics; a change in one of them makes numbers stale."""
+    return sorted({entry.function.partition(":")[0] for entry in METRICS.values()})
 
 
 def metric(name: str) -> Metric:

@@ -28,9 +28,7 @@ class AudioRecipe(FieldRecipe):
             if getattr(self, key) < 0:
                 raise InputError(f"{where}.{key}: {getattr(self, key)} is negative")
         if self.coordinate_scale <= 0:
-            raise InputError(
-                f"{where}.coordinate_scale: {self.coordinate_scale} must be positive"
-            )
+            raise InputError(f"{where}.coordinate_scale: {self.coordinate_scale} must be positive")
 
 
 @dataclass(frozen=True, kw_only=True)

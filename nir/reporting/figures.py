@@ -11,18 +11,22 @@ from matplotlib.figure import Figure
 
 from nir.errors import unknown_name
 from nir.files import written_whole
-from nir.reporting.drawings import curves, pictures
+from nir.reporting.drawings import curves, equations, pictures, recordings
 from nir.reporting.results import Results
 from nir.reporting.style import STYLE
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "bandwidth": curves.bandwidth,
+    "complex_planes": equations.complex_planes,
     "composition": pictures.composition,
     "curves": curves.curves,
     "derivatives": pictures.derivatives,
+    "frames": recordings.frames,
     "images": pictures.images,
     "layers": curves.layers,
     "quality_for_bytes": curves.quality_for_bytes,
+    "sounds": recordings.sounds,
+    "waves": equations.waves,
 }
 
 

@@ -27,7 +27,11 @@ class TaskEntry:
 
 
 TASKS = {
+    "audio": TaskEntry("nir.tasks.audio", "nir.recipes.recordings:AudioRecipe"),
+    "wave": TaskEntry("nir.tasks.wave", "nir.recipes.equations:WaveRecipe"),
+    "video": TaskEntry("nir.tasks.video", "nir.recipes.recordings:VideoRecipe"),
     "fourier_image": TaskEntry("nir.tasks.image", "nir.recipes.image:FourierImageRecipe"),
+    "helmholtz": TaskEntry("nir.tasks.helmholtz", "nir.recipes.equations:HelmholtzRecipe"),
     "siren_image": TaskEntry("nir.tasks.image", "nir.recipes.image:SirenImageRecipe"),
     "poisson": TaskEntry("nir.tasks.poisson", "nir.recipes.poisson:PoissonRecipe"),
     "siren_initialization": TaskEntry(

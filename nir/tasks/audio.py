@@ -35,9 +35,7 @@ class Samples:
     amplitudes: Float[Tensor, "samples 1"]
 
 
-def load_sound(
-    recipe: AudioRecipe, subject: Path
-) -> tuple[Float32[np.ndarray, " time"], int]:
+def load_sound(recipe: AudioRecipe, subject: Path) -> tuple[Float32[np.ndarray, " time"], int]:
     """Read the recipe's part of a sound, resampled if asked, with peak 1; and its rate in hertz.
 
     A part that lies beyond the end, or holds nothing but silence, is an `InputError`.

@@ -11,6 +11,7 @@ from nir.errors import InputError
 from nir.experiments import experiments_of
 from nir.files import canonical_json
 from nir.fingerprints import fingerprint
+from nir.metrics import metric_modules
 
 # Rules call `nir` from the environment that runs Snakemake, activated or not.
 shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")

@@ -105,7 +105,15 @@ def frames(results: Results) -> Figure:
             axis.axis("off")
             axis.set_title("" if row else title, fontsize=8.5)
             if column == 0:
-                axis.text(-4, len(truth[0]) / 2, f"frame {number}", rotation=90, va="center")
+                axis.text(
+                    -0.06,
+                    0.5,
+                    f"frame {number}",
+                    transform=axis.transAxes,
+                    rotation=90,
+                    va="center",
+                    ha="right",
+                )
     _psnr_of_frames(figure.add_subplot(grid[:, -1]), results, runs, truth)
     return figure
 
