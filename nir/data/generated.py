@@ -214,6 +214,12 @@ def _write_moving_crop(folder: Path, _number: int) -> None:
         write_png(folder / f"frame_{frame:03d}.png", _sample_bilinear(photo, row, column))
 
 
+def _write_trefoil_knot(path: Path, _number: int) -> None:
+    from nir.data.oriented_clouds import trefoil_knot  # it needs trimesh, which is slow to start
+
+    path.write_bytes(trefoil_knot().export(file_type="ply"))
+
+
 def _medium_writer(name: str) -> Callable[[Path, int], None]:
     def write(path: Path, _number: int) -> None:
         from nir.data.waves import medium_of  # it needs torch, which other signals do without
@@ -242,6 +248,7 @@ _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "shepp_logan_volume": _write_phantom_volume,
     "melody": _write_melody,
     "moving_crop": _write_moving_crop,
+    "trefoil_knot": _write_trefoil_knot,
     "uniform_medium": _medium_writer("uniform"),
     "square_medium": _medium_writer("square"),
     "circle_medium": _medium_writer("circle"),

@@ -49,6 +49,8 @@ METRICS = {
     "lpips_vgg": Metric("nir.metrics.perceptual:lpips_vgg", "1", False, needs_weights=True),
     "lpips_alex": Metric("nir.metrics.perceptual:lpips_alex", "1", False, needs_weights=True),
     "relative_rmse": Metric("nir.metrics.image:relative_rmse", "1", False),
+    "chamfer_l1_of_size": Metric("nir.metrics.oriented_clouds:chamfer_l1_of_size", "1", False),
+    "normal_agreement": Metric("nir.metrics.oriented_clouds:normal_agreement", "1", True),
     "audio_mse": Metric("nir.metrics.recordings:audio_mse", "1", False),
     "signal_to_noise": Metric("nir.metrics.recordings:signal_to_noise", "dB", True),
     "psnr_frames_mean": Metric("nir.metrics.recordings:psnr_frames_mean", "dB", True),

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from nir.errors import unknown_name
 from nir.files import written_whole
-from nir.reporting.drawings import curves, equations, pictures, recordings
+from nir.reporting.drawings import curves, equations, pictures, recordings, surfaces
 from nir.reporting.results import Results
 from nir.reporting.style import STYLE
 
@@ -21,6 +21,7 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {
     "composition": pictures.composition,
     "curves": curves.curves,
     "derivatives": pictures.derivatives,
+    "distances": surfaces.distances,
     "frames": recordings.frames,
     "images": pictures.images,
     "layers": curves.layers,

@@ -29,6 +29,9 @@ class TaskEntry:
 TASKS = {
     "audio": TaskEntry("nir.tasks.audio", "nir.recipes.recordings:AudioRecipe"),
     "wave": TaskEntry("nir.tasks.wave", "nir.recipes.equations:WaveRecipe"),
+    "signed_distance": TaskEntry(
+        "nir.tasks.signed_distance", "nir.recipes.signed_distance:SignedDistanceRecipe"
+    ),
     "video": TaskEntry("nir.tasks.video", "nir.recipes.recordings:VideoRecipe"),
     "fourier_image": TaskEntry("nir.tasks.image", "nir.recipes.image:FourierImageRecipe"),
     "helmholtz": TaskEntry("nir.tasks.helmholtz", "nir.recipes.equations:HelmholtzRecipe"),
