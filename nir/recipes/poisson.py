@@ -1,4 +1,4 @@
-"""Recipes of images reconstructed from their derivatives alone."""
+"""Recipes of images fitted by their derivatives."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PoissonRecipe(FieldRecipe):
     steps: int = 10_000
     learning_rate: float = 1e-4
     activation: str = "sine"
-    supervision: Literal["gradient", "laplacian"] = "gradient"
+    supervision: Literal["value", "gradient", "laplacian"] = "gradient"
     resolution: int = 256
     colour: Literal["rgb", "grey"] = "grey"
     amplitude: float = 0.62  # of the field, per unit of the image in [-1, 1]; see above
@@ -40,3 +40,17 @@ class PoissonRecipe(FieldRecipe):
             raise InputError(f"{where}.amplitude: {self.amplitude} must be positive")
         if self.composed_with and self.supervision != "gradient":
             raise InputError(f"{where}.composed_with: composing needs supervision: gradient")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DerivativesRecipe(PoissonRecipe):
+    """Three fields in one run, fitted to values, to gradients and to Laplacians of one image.
+
+    The lecture asks whether derivatives of ReLU networks with Fourier features are good.
+    """
+
+    def check(self, where: str) -> None:
+        """Refuse what belongs to a single field."""
+        super().check(where)
+        if self.composed_with or self.supervision != "gradient":
+            raise InputError(f"{where}: supervision and composed_with are for the task poisson")

@@ -26,7 +26,9 @@ class SignedDistanceRecipe(FieldRecipe):
     normal_weight: float = 1e2
     eikonal_weight: float = 5e1
     mesh_resolution: int = 512  # 1600 in the paper, "512 is enough for inspection"
-    mesh_margin: float = 0.05  # the paper has none; a shape that fills the cube needs one to close
+    # Space reaches beyond SIREN's cube by this much. In the paper by nothing, so that the shape's
+    # outermost point lies on the border and its mesh cannot close.
+    margin: float = 0.05
     compared_points: int = 100_000  # on each surface, for Chamfer distance and normals
     slice_resolution: int = 128
 
@@ -36,8 +38,8 @@ class SignedDistanceRecipe(FieldRecipe):
         for key in ("points_per_step", "cloud_points", "compared_points"):
             if getattr(self, key) < 1:
                 raise InputError(f"{where}.{key}: {getattr(self, key)} is too small")
-        if self.mesh_margin < 0:
-            raise InputError(f"{where}.mesh_margin: {self.mesh_margin} is negative")
+        if self.margin < 0:
+            raise InputError(f"{where}.margin: {self.margin} is negative")
         for key in ("mesh_resolution", "slice_resolution"):
             if getattr(self, key) < 4:
                 raise InputError(f"{where}.{key}: {getattr(self, key)} is too small; 4 at least")

@@ -20,6 +20,7 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {
     "complex_planes": equations.complex_planes,
     "composition": pictures.composition,
     "curves": curves.curves,
+    "derivative_fits": pictures.derivative_fits,
     "derivatives": pictures.derivatives,
     "distances": surfaces.distances,
     "frames": recordings.frames,

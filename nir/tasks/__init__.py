@@ -34,6 +34,7 @@ TASKS = {
     ),
     "video": TaskEntry("nir.tasks.video", "nir.recipes.recordings:VideoRecipe"),
     "fourier_image": TaskEntry("nir.tasks.image", "nir.recipes.image:FourierImageRecipe"),
+    "derivatives": TaskEntry("nir.tasks.derivatives", "nir.recipes.poisson:DerivativesRecipe"),
     "helmholtz": TaskEntry("nir.tasks.helmholtz", "nir.recipes.equations:HelmholtzRecipe"),
     "siren_image": TaskEntry("nir.tasks.image", "nir.recipes.image:SirenImageRecipe"),
     "poisson": TaskEntry("nir.tasks.poisson", "nir.recipes.poisson:PoissonRecipe"),

@@ -72,6 +72,13 @@ def affine_alignment(
     return scale, r.mean(axis=0) - scale * p.mean(axis=0)
 
 
+_DERIVATIVES = {
+    "value": lambda image: image - 0.5,  # the field's values are centred
+    "gradient": image_gradient,
+    "laplacian": image_laplacian,
+}
+
+
 @dataclass(frozen=True)
 class Derivatives:
     """Some pixels' coordinates and the derivatives that the field should have there."""
@@ -110,7 +117,7 @@ class PoissonTask(Task):
         self.contrast = 2 * recipe.amplitude  # of the field, per unit of the image in [0, 1]
         n = recipe.resolution
         self.coordinates = pixel_coordinates(n, "symmetric").reshape(-1, 2).to(device)
-        derivative = image_gradient if recipe.supervision == "gradient" else image_laplacian
+        derivative = _DERIVATIVES[recipe.supervision]
         targets = np.mean([derivative(picture) for picture in pictures], axis=0)
         self.targets = torch.from_numpy((targets * self.contrast).reshape(n * n, -1)).float()
         self.targets = self.targets.to(device)
@@ -128,16 +135,20 @@ class PoissonTask(Task):
         return Derivatives(self.coordinates[chosen], self.targets[chosen])
 
     def losses(self, batch: Derivatives) -> dict[str, Tensor]:
-        """Squared error of the derivatives: summed over directions, averaged over pixels.
+        """Squared error averaged over pixels; that of a gradient is summed over its directions.
 
         SIREN section 4.1, and vsitzmann/siren:loss_functions.py gradients_mse, laplace_mse.
         """
-        if self.recipe.supervision == "gradient":
+        if self.recipe.supervision == "value":
+            value = found = self.field(batch.coordinates)
+        elif self.recipe.supervision == "gradient":
             value, gradient = value_and_gradient(self.field, batch.coordinates)
-            error = ((gradient.flatten(-2) - batch.targets) ** 2).sum(-1).mean()
+            found = gradient.flatten(-2)
         else:
-            value, _, laplacian = value_gradient_and_laplacian(self.field, batch.coordinates)
-            error = ((laplacian - batch.targets) ** 2).mean()
+            value, _, found = value_gradient_and_laplacian(self.field, batch.coordinates)
+        squared = (found - batch.targets) ** 2
+        by_gradient = self.recipe.supervision == "gradient"
+        error = squared.sum(-1).mean() if by_gradient else squared.mean()
         # ReLU has no second derivative: the zero keeps a loss without any gradient differentiable.
         return {self.recipe.supervision: error + 0.0 * value.sum()}
 
@@ -157,6 +168,14 @@ class PoissonTask(Task):
 
     def predict(self, out: Path) -> None:
         """Write the aligned image, and gradient and Laplacian as the paper measures them."""
+        predictions = Predictions(out, self.protocol())
+        self.compare(predictions)
+        for number, picture in enumerate(self.pictures if self.recipe.composed_with else []):
+            predictions.array(f"picture-{number}", picture)
+        predictions.write()
+
+    def compare(self, predictions: Predictions, prefix: str = "") -> None:
+        """Add image, gradient and Laplacian, their names after `prefix`."""
         n = self.recipe.resolution
         with torch.no_grad():
             value, gradient, laplacian = (
@@ -169,15 +188,10 @@ class PoissonTask(Task):
             )
         value = value.reshape(self.image.shape)
         scale, offset = affine_alignment(value, self.image)
-        predictions = Predictions(out, self.protocol())
         aligned = (value * scale + offset).clip(0, 1).astype(np.float32)
-        predictions.compare("image", aligned, self.image, metrics=IMAGE_METRICS)
-        truth = image_gradient(self.image).reshape(n, n, -1).astype(np.float32)
-        gradient = (gradient / self.contrast).reshape(n, n, -1)
-        predictions.compare("gradient", gradient, truth, metrics=("relative_rmse",))
-        truth = image_laplacian(self.image).astype(np.float32)
-        laplacian = (laplacian / self.contrast).reshape(n, n, -1)
-        predictions.compare("laplacian", laplacian, truth, metrics=("relative_rmse",))
-        for number, picture in enumerate(self.pictures if self.recipe.composed_with else []):
-            predictions.array(f"picture-{number}", picture)
-        predictions.write()
+        predictions.compare(f"{prefix}image", aligned, self.image, metrics=IMAGE_METRICS)
+        derivatives = {"gradient": gradient, "laplacian": laplacian}
+        for name, found in derivatives.items():
+            truth = _DERIVATIVES[name](self.image).reshape(n, n, -1).astype(np.float32)
+            found = (found / self.contrast).reshape(n, n, -1)
+            predictions.compare(f"{prefix}{name}", found, truth, metrics=("relative_rmse",))

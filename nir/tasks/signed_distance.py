@@ -1,7 +1,7 @@
 """Task: a signed distance field from an oriented point cloud, by the eikonal equation.
 
 Operator: gradient. The field is zero on the surface, positive outside, and its gradient there is
-the normal; nothing but |gradient| = 1 is known elsewhere. Space is SIREN's cube [-1, 1]^3.
+the normal; nothing but |gradient| = 1 is known elsewhere. The shape fills SIREN's cube [-1, 1]^3.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class SignedDistanceTask(Task):
         count = self.recipe.points_per_step
         chosen = torch.randint(len(self.points), (count,), generator=generator, device=self.device)
         anywhere = torch.rand(count, 3, generator=generator, device=self.device) * 2 - 1
+        anywhere = anywhere * (1 + self.recipe.margin)
         return SurfaceBatch(self.points[chosen], self.normals[chosen], anywhere)
 
     def losses(self, batch: SurfaceBatch) -> dict[str, Tensor]:
@@ -89,8 +90,8 @@ class SignedDistanceTask(Task):
         }
 
     def surface(self) -> trimesh.Trimesh | None:
-        """The zero level set in the cube and its margin, or None where the field does not cross zero."""
-        corner = np.full(3, 1 + self.recipe.mesh_margin)
+        """The zero level set in cube and margin, or None where the field does not cross zero."""
+        corner = np.full(3, 1 + self.recipe.margin)
         try:
             vertices, faces = marching_cubes_of(
                 lambda points: -self.field(points)[:, 0],

@@ -8,7 +8,8 @@ import torch
 
 from nir.data.images import write_png
 from nir.errors import InputError
-from nir.recipes.poisson import PoissonRecipe
+from nir.recipes.poisson import DerivativesRecipe, PoissonRecipe
+from nir.tasks import derivatives
 from nir.tasks.poisson import affine_alignment, build, image_gradient, image_laplacian
 
 SMALL = {"steps": 1, "resolution": 16, "width": 16}
@@ -112,3 +113,25 @@ def test_random_pixels_depend_on_the_generator_alone(picture):
 def test_a_recipe_that_no_run_can_use_names_the_key(values, key):
     with pytest.raises(InputError, match=key):
         PoissonRecipe.from_dict(values)
+
+
+def test_three_fits_in_one_run_are_those_of_runs_of_their_own(picture):
+    recipe = DerivativesRecipe.from_dict(SMALL)
+    generator = torch.Generator().manual_seed(0)
+    together = derivatives.build(recipe, picture, device=CPU, generator=generator)
+    losses = together.losses(together.batch(0, torch.Generator()))
+    sum(losses.values()).backward()
+    for supervision, loss in losses.items():
+        alone = built(picture, supervision=supervision)
+        expected = alone.losses(alone.batch(0, torch.Generator()))[supervision]
+        expected.backward()
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+        for a, b in zip(
+            together.field[supervision].parameters(), alone.field.parameters(), strict=True
+        ):
+            torch.testing.assert_close(a.grad, b.grad)
+
+
+def test_three_fits_refuse_what_belongs_to_one(picture):
+    with pytest.raises(InputError, match="supervision"):
+        DerivativesRecipe.from_dict({**SMALL, "supervision": "laplacian"})

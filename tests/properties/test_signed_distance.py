@@ -130,7 +130,7 @@ def test_a_true_distance_is_measured_as_closed_and_near(ball, tmp_path):
 
 def test_the_mesh_lies_where_the_field_is_zero_to_the_cubes_very_corners(ball, tmp_path):
     """An off-by-one in the grid would shrink or stretch the surface by 1 / resolution."""
-    task = built(ball, mesh_margin=0.0)
+    task = built(ball, margin=0.0)
     task.field = torch.nn.Module()
     task.field.forward = lambda x: x[..., :1] - 0.75
     with torch.no_grad():
