@@ -30,6 +30,10 @@ include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/page.smk"
 
 
+onstart:
+    hold_results_folder()
+
+
 rule all:
     default_target: True
     input:

@@ -8,13 +8,15 @@ is recognised and the one before it is used.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import io
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
@@ -50,6 +52,32 @@ class Checkpoints:
             path.rename(path.with_suffix(".damaged"))
         return None
 
+    @contextlib.contextmanager
+    def owned(self, say: Callable[[str], None]) -> Iterator[bool]:
+        """Hold the folder for this process; yield whether another one had to be waited for.
+
+        A training outlives a Snakemake that was killed; the one that is started in its place must
+        not write beside it. The operating system gives the lock back when its holder dies.
+        """
+        path = self.folder.with_suffix(".lock")
+        waited = False
+        while True:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("w") as handle:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    say("another process trains this very run; waiting for it")
+                    waited = True
+                    fcntl.flock(handle, fcntl.LOCK_EX)
+                if not _is_still(path, handle):
+                    continue  # its last holder removed it; take the new one
+                try:
+                    yield waited
+                finally:
+                    path.unlink(missing_ok=True)
+                return
+
     def keep_batch(self, step: int, term: str, batch: Any) -> Path:
         """Keep the batch on which `term` was not finite, and return its path."""
         path = self.folder / f"not-finite-step-{step:09d}.pt"
@@ -58,8 +86,15 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Delete the folder, once what it led to is written."""
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _is_still(path: Path, handle: TextIO) -> bool:
+    """Whether an open file is the one that `path` names now."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _write(path: Path, state: dict[str, Any], *, with_digest: bool = False) -> None:

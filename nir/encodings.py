@@ -103,11 +103,15 @@ class RadialBasis(nn.Module):
         self.sigmas = nn.Parameter(torch.full((centres,), 10.0))
 
     def forward(self, coordinates: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch centres"]:
-        """Evaluate every radial function; |v - c|^2 is expanded so that no [N, c, d] is made."""
-        own = torch.sum(coordinates * coordinates, dim=-1, keepdim=True)
-        cross = F.linear(coordinates, self.centres)
-        squared_distance = own - 2 * cross + (self.centres * self.centres).sum(-1)
-        scaled = squared_distance * self.sigmas
+        """Evaluate every radial function.
+
+        sigma |v - c|^2 is one linear map of (v, |v|^2), so that no [N, centres, d] is made.
+        """
+        squared = torch.sum(coordinates * coordinates, dim=-1, keepdim=True)
+        weight = torch.cat([self.centres * -2, torch.ones_like(self.centres[:, :1])], dim=1)
+        offset = (self.centres * self.centres).sum(-1)
+        lifted = torch.cat([coordinates, squared], dim=-1)
+        scaled = F.linear(lifted, weight * self.sigmas[:, None], offset * self.sigmas)
         return torch.exp(-(scaled * scaled))
 
 
@@ -181,12 +185,14 @@ def siren_positional(dimensions: int, *, octaves: int) -> FourierFeatures:
 def nyquist_octaves(samples: int) -> int:
     """How many octaves a signal of `samples` points per axis supports: floor(log2(samples / 4)).
 
+    At least one.
+
     vsitzmann/siren:modules.py PosEncodingNeRF.
 
     >>> [nyquist_octaves(n) for n in (512, 256, 308_207)]
     [7, 6, 16]
     """
-    return int(math.log2(samples / 4))
+    return max(int(math.log2(samples / 4)), 1)
 
 
 def nex_encoding(dimensions: int, *, octaves: int) -> FourierFeatures:

@@ -18,7 +18,7 @@ import numpy as np
 from nir.errors import InputError
 from nir.files import read_json, sha256_of_file, write_json, write_text
 from nir.fingerprints import fingerprint
-from nir.metrics import metric, metric_modules
+from nir.metrics import METRIC_MODULES, metric
 from nir.predictions import MANIFEST, Item, Predictions, read_array, read_predictions
 
 SCHEMA_VERSION = 1
@@ -35,7 +35,7 @@ def evaluate_run(run_folder: Path, *, weights_folder: Path | None = None) -> dic
         "schema": SCHEMA_VERSION,
         "predictions": sha256_of_file(predictions_folder / MANIFEST),
         "mesh": sha256_of_file(mesh) if mesh.is_file() else "",
-        "code": fingerprint("nir.evaluation", *metric_modules()),
+        "code": fingerprint("nir.evaluation", *METRIC_MODULES),
     }
     if path.is_file():
         kept = read_json(path)
@@ -96,7 +96,7 @@ def _row(key: RowKey, unit: str, items: dict[str, float], note: str) -> dict[str
 def _value(predictions: Predictions, item: Item, name: str, weights_folder: Path | None) -> float:
     prediction = _read(predictions.folder / item.prediction)
     reference = _read(predictions.folder / item.reference)
-    if isinstance(prediction, np.ndarray) and prediction.shape != reference.shape:
+    if metric(name).compares == "arrays" and prediction.shape != reference.shape:
         raise InputError(
             f"{predictions.folder / item.prediction}: shape {prediction.shape} differs from the "
             f"reference's {reference.shape}; predict again"
@@ -119,12 +119,18 @@ def evaluate_experiment(
 
 
 def _read(path: Path) -> Any:
-    """Read what a metric compares: an array, or a surface (which may be the run's mesh.ply)."""
+    """Read what a metric compares: an array, or a surface (which may be the run's mesh.ply).
+
+    A file without faces and points is a surface too, the empty one: a failure that metrics count.
+    """
     if path.suffix == ".npy":
         return read_array(path)
     import trimesh
 
     try:
-        return trimesh.load(path, force="mesh", process=False)
+        surface = trimesh.load(path, process=False)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable surface ({error}); mesh the run again") from error
+    if isinstance(surface, trimesh.PointCloud):
+        return np.asarray(surface.vertices)
+    return surface if isinstance(surface, trimesh.Trimesh) else trimesh.Trimesh()

@@ -24,13 +24,20 @@ class Field(nn.Module):
 
 
 def encoding_from(
-    recipe: FieldRecipe, dimensions: int, generator: Generator, *, frequency_scale: float = 1.0
+    recipe: FieldRecipe,
+    dimensions: int,
+    generator: Generator,
+    *,
+    frequency_scale: float = 1.0,
+    samples_per_axis: int = 0,
 ) -> nn.Module:
     """Build the encoding that a recipe names, for coordinates of `dimensions` components.
 
     frequency_scale: what the frequencies of gaussian and positional are multiplied by, where a
         signal has fewer samples per unit than the one its bandwidth is meant for.
+    samples_per_axis: of the signal; decides the octaves where the recipe leaves them at 0.
     """
+    octaves = recipe.octaves or encodings.nyquist_octaves(samples_per_axis)
     match recipe.encoding:
         case "none":
             return encodings.Identity(dimensions)
@@ -51,11 +58,11 @@ def encoding_from(
                 frequency_scale=frequency_scale,
             )
         case "siren_positional":
-            return encodings.siren_positional(dimensions, octaves=recipe.octaves)
+            return encodings.siren_positional(dimensions, octaves=octaves)
         case "nerf":
-            return encodings.nerf_encoding(dimensions, octaves=recipe.octaves)
+            return encodings.nerf_encoding(dimensions, octaves=octaves)
         case "nerf_paper":
-            return encodings.nerf_paper_encoding(dimensions, octaves=recipe.octaves)
+            return encodings.nerf_paper_encoding(dimensions, octaves=octaves)
         case "radial_basis":
             return encodings.RadialBasis(dimensions, recipe.features, generator=generator)
     raise AssertionError(f"recipe.encoding was not checked: {recipe.encoding}")
@@ -68,9 +75,16 @@ def field_from(
     generator: Generator,
     *,
     frequency_scale: float = 1.0,
+    samples_per_axis: int = 0,
 ) -> Field:
     """Build the field of a recipe; all randomness comes from `generator`."""
-    encoding = encoding_from(recipe, dimensions, generator, frequency_scale=frequency_scale)
+    encoding = encoding_from(
+        recipe,
+        dimensions,
+        generator,
+        frequency_scale=frequency_scale,
+        samples_per_axis=samples_per_axis,
+    )
     network = MLP(
         encoding.features,
         channels,

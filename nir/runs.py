@@ -101,18 +101,24 @@ def train_run(
     """Train a run, going on from its last checkpoint, and write its folder."""
     checkpoints = Checkpoints(checkpoints_root / specification.checkpoint_name())
     steps = specification.recipe.steps
+    progress = Progress(label=label, steps=steps, folder=checkpoints.folder, log=log)
     trainer = Trainer(
         recipe=specification.recipe,
         seed=specification.seed,
         device=device,
         checkpoints=checkpoints,
-        progress=Progress(label=label, steps=steps, folder=checkpoints.folder, log=log),
+        progress=progress,
         checkpoint_seconds=checkpoint_seconds,
     )
-    task = build_task(specification, data_root, device)
-    state = trainer.train(task)
-    _write_run(specification, out, task, state, device)
-    checkpoints.remove()
+    with checkpoints.owned(progress.say) as waited:
+        if waited and (out / "model.pt").is_file():
+            return
+        task = build_task(specification, data_root, device)
+        state = trainer.train(task)
+        _write_run(specification, out, task, state, device)
+        checkpoints.remove()
+    with contextlib.suppress(OSError):  # another training may be using it
+        checkpoints_root.rmdir()
 
 
 def _write_run(

@@ -1,76 +1,35 @@
 """Oriented point clouds: points on a surface with normals that point outwards.
 
-They come from a mesh, drawn uniformly by area, or from a text file `x y z nx ny nz` (.xyz). The
-normalisation is SIREN's: the mean goes to the origin, then one affine map for all three axes
-brings the smallest and the largest of all coordinates to -1 and 1 (vsitzmann/siren:dataio.py).
+They come from a mesh, drawn uniformly by area, or from a file of points with normals.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import trimesh
-from jaxtyping import Float
 
+from nir.data.shapes import PointCloud, read_point_cloud, read_shape, to_siren_cube
 from nir.errors import InputError
+from nir.geometry.surfaces import sample_surface
+
+CLOUD_SUFFIXES = (".xyz", ".npz")
 
 
-@dataclass(frozen=True)
-class OrientedCloud:
-    """Points and unit normals."""
+def read_oriented_cloud(path: Path, *, count: int, generator: np.random.Generator) -> PointCloud:
+    """Read a cloud (.xyz, .npz), or draw `count` points from a mesh; in SIREN's cube [-1, 1]^3.
 
-    points: Float[np.ndarray, "points 3"]
-    normals: Float[np.ndarray, "points 3"]
-
-    def in_siren_cube(self) -> OrientedCloud:
-        """The cloud in [-1, 1]^3, aspect kept."""
-        centred = self.points - self.points.mean(axis=0)
-        low, high = centred.min(), centred.max()
-        return OrientedCloud((centred - low) / (high - low) * 2 - 1, self.normals)
-
-    def drawn(self, count: int, generator: np.random.Generator) -> OrientedCloud:
-        """`count` random points of the cloud, each at most once if there are enough."""
-        chosen = generator.choice(len(self.points), count, replace=count > len(self.points))
-        return OrientedCloud(self.points[chosen], self.normals[chosen])
-
-
-def read_oriented_cloud(path: Path, *, count: int, seed: int = 0) -> OrientedCloud:
-    """Read a cloud, or draw `count` points from a mesh (PLY, OBJ, OFF, STL).
-
-    Files without points, normals or faces are `InputError`s.
+    A cloud without normals is an `InputError`, as is whatever `nir.data.shapes` cannot read.
     """
-    if path.suffix.lower() == ".xyz":
-        return _read_xyz(path)
-    try:
-        mesh = trimesh.load(path, force="mesh", process=False)
-    except (OSError, ValueError, IndexError, KeyError) as error:
-        raise InputError(f"{path}: is not a mesh that can be read ({error})") from error
-    if len(mesh.faces) == 0:
-        raise InputError(f"{path}: has no faces; give a mesh, or an .xyz file with normals")
-    return cloud_of_mesh(mesh, count=count, seed=seed)
-
-
-def cloud_of_mesh(mesh: trimesh.Trimesh, *, count: int, seed: int) -> OrientedCloud:
-    """Draw points uniformly by area, with the normals of their faces."""
-    points, faces = trimesh.sample.sample_surface(mesh, count, seed=seed)
-    return OrientedCloud(
-        np.asarray(points, dtype=np.float64), np.asarray(mesh.face_normals[faces], np.float64)
-    )
-
-
-def _read_xyz(path: Path) -> OrientedCloud:
-    try:
-        numbers = np.loadtxt(path, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: is not a table of numbers ({error})") from error
-    if numbers.shape[1] != 6 or not np.isfinite(numbers).all():
-        raise InputError(f"{path}: six finite numbers a line are expected: x y z and the normal")
-    length = np.linalg.norm(numbers[:, 3:], axis=1, keepdims=True)
-    if (length == 0).any():
-        raise InputError(f"{path}: has normals of length zero; remove these points")
-    return OrientedCloud(numbers[:, :3], numbers[:, 3:] / length)
+    if path.suffix.lower() in CLOUD_SUFFIXES:
+        cloud = read_point_cloud(path)
+        if cloud.normals is None:
+            raise InputError(f"{path}: has no normals; six numbers a line are needed")
+    else:
+        shape = read_shape(path)
+        cloud = PointCloud(*sample_surface(shape.vertices, shape.faces, count, generator))
+    return cloud.moved(to_siren_cube(cloud.points))
 
 
 def trefoil_knot(

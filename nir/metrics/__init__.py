@@ -1,6 +1,7 @@
 """Metrics, each a named variant; there is no default.
 
-`METRICS` is the only list of them. A metric takes (prediction, reference) as arrays of equal shape.
+`METRICS` is the only list of them. A metric takes (prediction, reference): arrays of equal shape,
+or, where it compares surfaces, meshes and points (`metrics.shape`).
 """
 
 from __future__ import annotations
@@ -9,26 +10,28 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from nir.errors import unknown_name
 
 
 @dataclass(frozen=True)
 class Metric:
-    """Where a metric lives ("module:function"), its unit, and whether more is better."""
+    """Where a metric lives ("module:function"), its unit, and whether more is better.
+
+    compares: "arrays", which must agree in shape, or "surfaces".
+    """
 
     function: str
     unit: str
     higher_is_better: bool
     needs_weights: bool = False
+    compares: str = "arrays"
 
     def __call__(
         self,
-        prediction: NDArray[np.floating],
-        reference: NDArray[np.floating],
+        prediction: Any,
+        reference: Any,
         *,
         weights_folder: Path | None = None,
     ) -> float:
@@ -40,6 +43,10 @@ class Metric:
         return function(prediction, reference)
 
 
+def _surface_metric(name: str, unit: str, higher_is_better: bool) -> Metric:
+    return Metric(f"nir.metrics.shape:{name}", unit, higher_is_better, compares="surfaces")
+
+
 METRICS = {
     "psnr_8bit": Metric("nir.metrics.image:psnr_8bit", "dB", True),
     "psnr_float": Metric("nir.metrics.image:psnr_float", "dB", True),
@@ -49,21 +56,26 @@ METRICS = {
     "lpips_vgg": Metric("nir.metrics.perceptual:lpips_vgg", "1", False, needs_weights=True),
     "lpips_alex": Metric("nir.metrics.perceptual:lpips_alex", "1", False, needs_weights=True),
     "relative_rmse": Metric("nir.metrics.image:relative_rmse", "1", False),
-    "chamfer_l1_of_size": Metric("nir.metrics.oriented_clouds:chamfer_l1_of_size", "1", False),
-    "normal_agreement": Metric("nir.metrics.oriented_clouds:normal_agreement", "1", True),
     "audio_mse": Metric("nir.metrics.recordings:audio_mse", "1", False),
     "signal_to_noise": Metric("nir.metrics.recordings:signal_to_noise", "dB", True),
     "psnr_frames_mean": Metric("nir.metrics.recordings:psnr_frames_mean", "dB", True),
     "psnr_frames_deviation": Metric("nir.metrics.recordings:psnr_frames_deviation", "dB", False),
+    "iou_volume": _surface_metric("iou_volume", "1", True),
+    "chamfer_l1": _surface_metric("chamfer_l1", "edge/10", False),
+    "chamfer_l2_sum": _surface_metric("chamfer_l2_sum", "1e-3", False),
+    "normal_consistency": _surface_metric("normal_consistency", "1", True),
+    "f_score": _surface_metric("f_score", "1", True),
+    "mesh_accuracy": _surface_metric("mesh_accuracy", "1", False),
+    "mesh_completion": _surface_metric("mesh_completion", "1", True),
+    "earth_movers": _surface_metric("earth_movers", "1", False),
+    "failed": _surface_metric("failed", "1", False),
 }
+
+METRIC_MODULES = tuple(sorted({entry.function.partition(":")[0] for entry in METRICS.values()}))
+"""All modules whose code decides a metric's value."""
 
 # Numbers that a run tells of itself; for sorting and arrows in tables.
 LOWER_IS_BETTER_NUMBERS = {"parameters", "stored_bytes"}
-
-
-def metric_modules() -> list[str]:
-    """The modules that compute metrics; a change in one of them makes numbers stale."""
-    return sorted({entry.function.partition(":")[0] for entry in METRICS.values()})
 
 
 def metric(name: str) -> Metric:

@@ -24,7 +24,7 @@ from torch.autograd.function import once_differentiable
 
 from nir.operators.elementwise import Elementwise
 
-# A block's row holds this many numbers: 256 KiB in float32. A SIREN of width 256 at 16,384 points on
+# A block's row holds this many numbers: 256 KiB in float32. A SIREN of width 256, 16,384 points, on
 # one thread: 2^14 to 2^16 alike, all points at once 1.1 to 1.2 times as long. With several threads
 # the points are taken at once, since each block would cost a barrier for every operation.
 BLOCK_NUMBERS = 2**16

@@ -30,7 +30,7 @@ class FieldRecipe(Recipe):
     features: int = 256  # frequencies of gaussian and positional; centres of radial_basis
     bandwidth: float = 10.0  # sigma of gaussian; Fourier Features, 2D natural images
     log2_bandwidth: float = 6.0  # s of positional, highest frequency 2^s - 1; same place
-    octaves: int = 10  # of nerf, nerf_paper, siren_positional; NeRF section 5.1
+    octaves: int = 10  # of nerf, nerf_paper, siren_positional; NeRF section 5.1. 0: Nyquist's rule
     activation: Activation = "relu"
     width: int = 256  # Fourier Features appendix E, SIREN section 4
     hidden_layers: int = 3

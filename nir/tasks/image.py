@@ -61,7 +61,12 @@ def square_image(subject: Path, *, side: int, colour: str) -> Float[Tensor, "h w
     """
     image = centre_crop_square(read_image(subject, colour=colour, background=1.0))
     kind = "area" if side <= image.shape[0] else "bicubic"
-    return torch.from_numpy(resize_image(image, height=side, width=side, filter=kind))
+    image = resize_image(image, height=side, width=side, filter=kind)
+    if recipe.blur_pixels > 0:
+        from scipy.ndimage import gaussian_filter  # half a second; few jobs need it
+
+        image = gaussian_filter(image, (recipe.blur_pixels, recipe.blur_pixels, 0))
+    return torch.from_numpy(image)
 
 
 def build(
@@ -71,7 +76,14 @@ def build(
     image = load_image(recipe, subject)
     if recipe.field == "network":
         scale = recipe.resolution / recipe.bandwidth_resolution
-        field = field_from(recipe, 2, image.shape[-1], generator, frequency_scale=scale)
+        field = field_from(
+            recipe,
+            2,
+            image.shape[-1],
+            generator,
+            frequency_scale=scale,
+            samples_per_axis=recipe.resolution,
+        )
     else:
         field = _pixel_grid(recipe, image)
     return ImageTask(recipe, image.to(device), field.to(device))
@@ -165,7 +177,8 @@ class ImageTask(Task):
         tested = {"trained": "all", "quarter": "quarter", "unseen": "unseen"}
         r = self.recipe
         pixels = f"train-{r.trained_pixels}-test-{tested[r.tested_pixels]}"
-        return f"photo-{r.colour}-{r.resolution}-{pixels}"
+        blur = f"-blur-{r.blur_pixels:g}" if r.blur_pixels else ""
+        return f"photo-{r.colour}-{r.resolution}{blur}-{pixels}"
 
     def predict(self, out: Path) -> None:
         """Write the whole image, the tested pixels if they form a picture, and the derivatives."""

@@ -16,16 +16,18 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from nir.data.oriented_clouds import OrientedCloud, cloud_of_mesh, read_oriented_cloud
+from nir.data.oriented_clouds import read_oriented_cloud
+from nir.data.shapes import PointCloud
 from nir.errors import InputError
 from nir.fields import Field, field_from
 from nir.geometry.meshing import marching_cubes_of
+from nir.geometry.surfaces import sample_surface
 from nir.operators.calculus import value_and_gradient
 from nir.predictions import Predictions
 from nir.recipes.signed_distance import SignedDistanceRecipe
 from nir.tasks.contract import Task
 
-METRICS = ("chamfer_l1_of_size", "normal_agreement")
+METRICS = ("chamfer_l1", "normal_consistency", "f_score")
 SHARPNESS = 100.0  # of the penalty on zeros off the surface: exp(-100 |Phi|)
 
 
@@ -42,7 +44,9 @@ def build(
     recipe: SignedDistanceRecipe, subject: Path, *, device: torch.device, generator: Generator
 ) -> SignedDistanceTask:
     """Build the task for the mesh or cloud at `subject`."""
-    cloud = read_oriented_cloud(subject, count=recipe.cloud_points).in_siren_cube()
+    cloud = read_oriented_cloud(
+        subject, count=recipe.cloud_points, generator=np.random.default_rng(0)
+    )
     field = field_from(recipe, 3, 1, generator).to(device)
     return SignedDistanceTask(recipe, cloud, field, device)
 
@@ -53,7 +57,7 @@ class SignedDistanceTask(Task):
     def __init__(
         self,
         recipe: SignedDistanceRecipe,
-        cloud: OrientedCloud,
+        cloud: PointCloud,
         field: Field,
         device: torch.device,
     ) -> None:
@@ -118,16 +122,22 @@ class SignedDistanceTask(Task):
 
     @torch.no_grad()
     def predict(self, out: Path) -> None:
-        """Write points of both surfaces, whether ours is closed, and slices of the field."""
-        r = self.recipe
+        """Write points of both surfaces, whether ours is closed, and slices of the field.
+
+        Points are divided by the longest edge of the shape's box, as the metrics expect.
+        """
         surface = self.surface()
-        count = r.compared_points
-        found = np.zeros((count, 6), dtype=np.float32)
+        size = float(np.ptp(self.cloud.points, axis=0).max())
+        found = np.zeros((0, 6), dtype=np.float32)
         if surface is not None:
-            cloud = cloud_of_mesh(surface, count=count, seed=1)
-            found = np.concatenate([cloud.points, cloud.normals], axis=1).astype(np.float32)
-        known = self.cloud.drawn(count, np.random.default_rng(2))
-        truth = np.concatenate([known.points, known.normals], axis=1).astype(np.float32)
+            draw = np.random.default_rng(1)
+            found = _oriented(
+                *sample_surface(surface.vertices, surface.faces, self.recipe.compared_points, draw),
+                size,
+            )
+        chosen = np.random.default_rng(2).permutation(len(self.cloud.points))
+        chosen = chosen[: self.recipe.compared_points]
+        truth = _oriented(self.cloud.points[chosen], self.cloud.normals[chosen], size)
         predictions = Predictions(out, self.protocol())
         predictions.compare("surface", found, truth, metrics=METRICS)
         closed = surface is not None and surface.is_watertight
@@ -149,3 +159,9 @@ class SignedDistanceTask(Task):
         plane = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1).reshape(-1, 2)
         points = torch.cat([plane, torch.zeros_like(plane[:, :1])], dim=-1)
         return self.field(points).reshape(n, n).cpu().numpy()
+
+
+def _oriented(
+    points: Float[np.ndarray, "points 3"], normals: Float[np.ndarray, "points 3"], size: float
+) -> Float[np.ndarray, "points 6"]:
+    return np.concatenate([points / size, normals], axis=1).astype(np.float32)

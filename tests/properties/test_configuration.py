@@ -12,6 +12,7 @@ import yaml
 from nir.configuration import check_configuration, read_configuration
 from nir.errors import InputError
 from nir.experiments import experiments_of
+from nir.reporting.figures import FIGURES
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
@@ -65,9 +66,15 @@ def test_every_chapter_of_the_configuration_has_a_place_on_the_page():
     assert {name.split("/")[0] for name in config["experiments"]} <= set(chapters)
 
 
-def test_every_figure_of_the_configuration_can_be_drawn():
-    from nir.reporting.figures import FIGURES
+def test_an_unknown_figure_is_named_before_anything_is_trained():
+    config = small()
+    config["experiments"]["siren/image"]["figures"] = ["curvez"]
+    text = message(config)
+    assert "experiments.siren/image.figures" in text
+    assert "did you mean 'curves'" in text
 
+
+def test_every_figure_of_the_configuration_can_be_drawn():
     config = read_configuration(ROOT / "config.yaml")
     for experiment in config["experiments"].values():
         assert set(experiment.get("figures", ())) <= set(FIGURES)

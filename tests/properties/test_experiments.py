@@ -181,12 +181,11 @@ def test_a_path_has_a_separator_or_a_suffix(subject, expected):
     ("changes", "expected"),
     [
         ({"select": {"smoke": ["gausian"]}}, "did you mean 'gaussian'"),
-        ({"variants": {"none": {"stepz": 1}}}, "variants.none.stepz"),
+        ({"variants": {"none": {"stepz": 1}, "gaussian": {}}}, "variants.none.stepz"),
         ({"budget": {"smoke": {"steps": "many"}}}, "budget.smoke.steps"),
         ({"per_subject": {"astronaut": {"gaussian": {"bandwith": 1}}}}, "bandwith"),
         ({"per_subject": {"astronaut": {"gausian": {"bandwidth": 1}}}}, "gausian"),
         ({"labels": {"gausian": "Gaussian"}}, "gausian"),
-        ({"figures": ["imagez"]}, "imagez"),
         ({"claims": [{"says": "a", "metric": "m", "better": "gausian", "than": []}]}, "gausian"),
         ({"claims": [{"says": "a", "metric": "m", "better": "none", "than": ["bsic"]}]}, "bsic"),
     ],

@@ -135,9 +135,9 @@ WRITERS = {
         "import torch\nfrom nir.checkpoints import Checkpoints\n"
         "Checkpoints(path.parent).save(1, {'x': torch.zeros(100_000)})"
     ),
-    "model": (
-        "import torch\nfrom nir.files import written_whole\n"
-        "with written_whole(path) as temporary: torch.save(torch.zeros(100_000), temporary)"
+    "batch": (
+        "import torch\nfrom nir.checkpoints import Checkpoints\n"
+        "Checkpoints(path.parent).keep_batch(1, 'value', torch.zeros(100_000))"
     ),
 }
 

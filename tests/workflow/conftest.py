@@ -84,8 +84,8 @@ class Project:
         )
 
     def plan(self, *arguments: str) -> list[Job]:
-        """The jobs that Snakemake would run now."""
-        finished = self.snakemake("-n", *arguments)
+        """The jobs that Snakemake would run now; without the profile, which may be quiet."""
+        finished = self.snakemake("-n", "--workflow-profile", "none", *arguments)
         assert finished.returncode == 0, finished.stdout
         blocks = re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)*)", finished.stdout, re.M)
         found = [(rule, re.search(r"wildcards: (.*)", body)) for rule, body in blocks]

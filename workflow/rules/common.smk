@@ -1,4 +1,5 @@
 # What the rules share: the experiments of this configuration, and which files a run needs.
+import fcntl
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from nir.errors import InputError
 from nir.experiments import experiments_of
 from nir.files import canonical_json
 from nir.fingerprints import fingerprint
-from nir.metrics import metric_modules
+from nir.metrics import METRIC_MODULES
 
 # Rules call `nir` from the environment that runs Snakemake, activated or not.
 shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")
@@ -28,6 +29,20 @@ def load_experiments():
         sys.exit(2)
 
 
+def hold_results_folder():
+    """Let one Snakemake at a time write results; the lock dies with its process, even if killed."""
+    try:
+        Path("results").mkdir(exist_ok=True)
+        handle = open(".snakemake/nir.lock", "w")
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WorkflowError("another snakemake is running in this folder; wait for it or stop it")
+    except OSError as error:
+        raise WorkflowError(f"results: cannot be written ({error.strerror}); make it writable")
+    HELD.append(handle)
+
+
+HELD = []
 EXPERIMENTS = load_experiments()
 SCALE = config["scale"]
 DATA_ROOT = config["data_root"]

@@ -11,7 +11,7 @@ rule evaluate:
         f"results/logs/{EXPERIMENT_FOLDER.removeprefix('results/')}/evaluate.log",
     params:
         plan=plan_of,
-        code=fingerprint("nir.evaluation", *metric_modules()),
+        code=fingerprint("nir.evaluation", *METRIC_MODULES),
         weights=f"{DATA_ROOT}/weights",
     shell:
         "nir evaluate --plan {params.plan:q} --results results/{wildcards.scale}"

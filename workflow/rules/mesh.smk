@@ -10,12 +10,12 @@ rule mesh:
         f"{RUN_FOLDER}/mesh.ply",
     log:
         f"results/logs/{RUN_FOLDER.removeprefix('results/')}/mesh.log",
-    params:
-        code=code_of_training,
-        root=DATA_ROOT,
     threads: threads_of_training
     resources:
         gpu=gpus_of_training,
+    params:
+        code=code_of_training,
+        root=DATA_ROOT,
     shell:
         "nir mesh $(dirname {input.model:q}) --data-root {params.root:q}"
         " --threads {threads} --log {log:q}"

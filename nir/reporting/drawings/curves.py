@@ -54,7 +54,9 @@ def bandwidth(results: Results) -> Figure:
 def _bandwidth_panel(axis: Axes, results: Results, subject: str, encoding: str) -> None:
     runs = [r for r in results.runs(subject=subject) if r["recipe"]["encoding"] == encoding]
     sigma = [
-        r["recipe"]["bandwidth"] if encoding == "gaussian" else 2 ** r["recipe"]["log2_bandwidth"]
+        r["recipe"]["bandwidth"]
+        if encoding == "gaussian"
+        else 2 ** r["recipe"]["log2_bandwidth"] - 1
         for r in runs
     ]
     order = np.argsort(sigma)
@@ -107,14 +109,16 @@ def layers(results: Results) -> Figure:
     )
     for row, run in zip(axes, runs, strict=True):
         for axis, kind in zip(row, kinds, strict=False):
-            _layer_histograms(axis, results.array(run, f"{kind}-histograms"))
+            histograms = results.array(run, f"{kind}-histograms")
+            # The last layer's gradients are the last map's few weights, the same at every point.
+            _layer_histograms(axis, histograms[:-1] if kind == "gradient" else histograms)
         _layer_deviations(row[3], results, run, kinds)
-        row[0].set_ylabel("density")
         row[0].set_title(run["label"], loc="left", fontsize=9, fontweight="bold")
-        row[1].set_title("activations", fontsize=8.5)
-        row[2].set_title("gradients", fontsize=8.5)
-        row[3].set_title("standard deviation over depth", fontsize=8.5)
-    axes[-1, 3].legend(fontsize=7.5)
+    for axis, says in zip(axes[-1], ("pre-activations", "activations", "gradients"), strict=False):
+        axis.set_xlabel(f"{says}, first layer light, last dark", fontsize=8)
+    axes[-1, 3].set_xlabel("layer")
+    axes[0, 3].set_title("standard deviation over depth", fontsize=8.5)
+    axes[0, 3].legend(fontsize=7.5, loc="center right")
     return figure
 
 
@@ -134,4 +138,3 @@ def _layer_deviations(axis: Axes, results: Results, run: dict, kinds: tuple[str,
         axis.plot(depth, np.maximum(deviations, 1e-12), "o-", color=colour(index), label=kind)
     axis.axhline(1, color="#999999", linewidth=0.8, linestyle="--")
     axis.set_yscale("log")
-    axis.set_xlabel("layer")

@@ -40,7 +40,7 @@ def distances(results: Results) -> Figure:
 
 
 def _title(results: Results, run: dict) -> str:
-    distance = results.value(run, "chamfer_l1_of_size")
+    distance = results.value(run, "chamfer_l1") / 10
     closed = "closed" if results.value(run, "closed") else "not closed"
     return f"{run['label']}\nChamfer {100 * distance:.2f} % of size, {closed}"
 
@@ -51,18 +51,18 @@ def _shaded(axis: Axes, cloud: NDArray[np.floating]) -> None:
     points, normals = cloud[order, :3], cloud[order, 3:]
     light = np.clip(normals @ LIGHT, 0, 1)[:, None]
     colours = np.clip(0.25 + 0.75 * light * np.array([0.80, 0.86, 0.95]), 0, 1)
-    if normals.any():
+    if len(points):
         axis.scatter(points[:, 0], points[:, 1], c=colours, s=2.2, linewidths=0, rasterized=True)
     else:
         axis.text(0.5, 0.5, "no surface", transform=axis.transAxes, ha="center")
-    _plane(axis)
+    _plane(axis, half=0.56)
 
 
 def _section(axis: Axes, cloud: NDArray[np.floating]) -> None:
-    near = np.abs(cloud[:, 2]) < 0.02
+    near = np.abs(cloud[:, 2]) < 0.01
     axis.scatter(cloud[near, 0], cloud[near, 1], s=1.5, color="#333333", linewidths=0)
     axis.set_title("points near z = 0", fontsize=8.5)
-    _plane(axis)
+    _plane(axis, half=0.56)
 
 
 def _slice(axis: Axes, values: NDArray[np.floating]) -> None:
@@ -75,8 +75,8 @@ def _slice(axis: Axes, values: NDArray[np.floating]) -> None:
     _plane(axis)
 
 
-def _plane(axis: Axes) -> None:
-    axis.set_xlim(-1.02, 1.02)
-    axis.set_ylim(-1.02, 1.02)
+def _plane(axis: Axes, half: float = 1.06) -> None:
+    axis.set_xlim(-half, half)
+    axis.set_ylim(-half, half)
     axis.set_aspect("equal")
     axis.axis("off")
