@@ -215,6 +215,21 @@ def _write_moving_crop(folder: Path, _number: int) -> None:
         write_png(folder / f"frame_{frame:03d}.png", _sample_bilinear(photo, row, column))
 
 
+def _write_trefoil_knot(path: Path, _number: int) -> None:
+    from nir.data.oriented_clouds import trefoil_knot  # it needs trimesh, which is slow to start
+
+    path.write_bytes(trefoil_knot().export(file_type="ply"))
+
+
+def _medium_writer(name: str) -> Callable[[Path, int], None]:
+    def write(path: Path, _number: int) -> None:
+        from nir.data.waves import medium_of  # it needs torch, which other signals do without
+
+        np.save(path, medium_of(name))
+
+    return write
+
+
 def _sample_bilinear(
     image: Float[np.ndarray, "height width channels"],
     row: Float[np.ndarray, " rows"],
@@ -289,4 +304,8 @@ _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "toy_small": _write_toy_small,
     "toy_forward": _write_toy_forward,
     "toy_forward_small": _write_toy_forward_small,
+    "trefoil_knot": _write_trefoil_knot,
+    "uniform_medium": _medium_writer("uniform"),
+    "square_medium": _medium_writer("square"),
+    "circle_medium": _medium_writer("circle"),
 }

@@ -63,6 +63,10 @@ METRICS = {
     "median_relative_depth_error": Metric(
         "nir.metrics.image:median_relative_depth_error", "1", False
     ),
+    "audio_mse": Metric("nir.metrics.recordings:audio_mse", "1", False),
+    "signal_to_noise": Metric("nir.metrics.recordings:signal_to_noise", "dB", True),
+    "psnr_frames_mean": Metric("nir.metrics.recordings:psnr_frames_mean", "dB", True),
+    "psnr_frames_deviation": Metric("nir.metrics.recordings:psnr_frames_deviation", "dB", False),
     "iou_volume": _surface_metric("iou_volume", "1", True),
     "chamfer_l1": _surface_metric("chamfer_l1", "edge/10", False),
     "chamfer_l2_sum": _surface_metric("chamfer_l2_sum", "1e-3", False),

@@ -52,7 +52,17 @@ TASKS = {
     "fourier_chosen_bandwidth": TaskEntry(
         "nir.tasks.chosen_bandwidth", "nir.recipes.first_layer:ChosenBandwidthRecipe"
     ),
+    "audio": TaskEntry("nir.tasks.audio", "nir.recipes.recordings:AudioRecipe"),
+    "wave": TaskEntry("nir.tasks.wave", "nir.recipes.equations:WaveRecipe"),
+    "signed_distance": TaskEntry(
+        "nir.tasks.signed_distance", "nir.recipes.signed_distance:SignedDistanceRecipe"
+    ),
+    "video": TaskEntry("nir.tasks.video", "nir.recipes.recordings:VideoRecipe"),
+    "fourier_image": TaskEntry("nir.tasks.image", "nir.recipes.image:FourierImageRecipe"),
+    "derivatives": TaskEntry("nir.tasks.derivatives", "nir.recipes.poisson:DerivativesRecipe"),
+    "helmholtz": TaskEntry("nir.tasks.helmholtz", "nir.recipes.equations:HelmholtzRecipe"),
     "siren_image": TaskEntry("nir.tasks.image", "nir.recipes.image:SirenImageRecipe"),
+    "poisson": TaskEntry("nir.tasks.poisson", "nir.recipes.poisson:PoissonRecipe"),
     "siren_initialization": TaskEntry(
         "nir.tasks.initialization", "nir.recipes.initialization:InitializationRecipe"
     ),

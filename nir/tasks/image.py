@@ -50,12 +50,16 @@ def pixel_coordinates(resolution: int, convention: str) -> Float[Tensor, "h w 2"
 
 
 def load_image(recipe: ImageRecipe, subject: Path) -> Float[Tensor, "h w c"]:
-    """Read a picture, crop its centre to a square and bring it to the recipe's resolution.
+    """Read the picture of a recipe; see `square_image`."""
+    return square_image(subject, side=recipe.resolution, colour=recipe.colour)
+
+
+def square_image(subject: Path, *, side: int, colour: str) -> Float[Tensor, "h w c"]:
+    """Read a picture, crop its centre to a square and bring it to `side` pixels, in [0, 1].
 
     White shows through transparent pixels. Pictures are reduced by area, enlarged by cubics.
     """
-    image = centre_crop_square(read_image(subject, colour=recipe.colour, background=1.0))
-    side = recipe.resolution
+    image = centre_crop_square(read_image(subject, colour=colour, background=1.0))
     kind = "area" if side <= image.shape[0] else "bicubic"
     image = resize_image(image, height=side, width=side, filter=kind)
     if recipe.blur_pixels > 0:
