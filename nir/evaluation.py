@@ -96,7 +96,8 @@ def _row(key: RowKey, unit: str, items: dict[str, float], note: str) -> dict[str
 def _value(predictions: Predictions, item: Item, name: str, weights_folder: Path | None) -> float:
     prediction = _read(predictions.folder / item.prediction)
     reference = _read(predictions.folder / item.reference)
-    if metric(name).compares == "arrays" and prediction.shape != reference.shape:
+    both = isinstance(prediction, np.ndarray) and isinstance(reference, np.ndarray)
+    if both and metric(name).compares == "arrays" and prediction.shape != reference.shape:
         raise InputError(
             f"{predictions.folder / item.prediction}: shape {prediction.shape} differs from the "
             f"reference's {reference.shape}; predict again"

@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from nir.configuration import check_configuration
+from nir.data.registry import registry
 from nir.errors import InputError
 from nir.experiments import experiments_of
 from nir.files import canonical_json
@@ -36,9 +37,13 @@ def hold_results_folder():
         handle = open(".snakemake/nir.lock", "w")
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise WorkflowError("another snakemake is running in this folder; wait for it or stop it")
+        raise WorkflowError(
+            "another snakemake is running in this folder; wait for it or stop it"
+        )
     except OSError as error:
-        raise WorkflowError(f"results: cannot be written ({error.strerror}); make it writable")
+        raise WorkflowError(
+            f"results: cannot be written ({error.strerror}); make it writable"
+        )
     HELD.append(handle)
 
 
@@ -129,6 +134,12 @@ def task_of(wildcards):
 
 def subject_name_of(wildcards):
     return run_of(wildcards).subject
+
+
+def code_of_data(wildcards):
+    """Fingerprint of the code that makes a data set, where the project makes it."""
+    generated = registry()[wildcards.dataset].source == "generated"
+    return fingerprint("nir.data.generated" if generated else "nir.data.registry")
 
 
 def code_of_training(wildcards):
