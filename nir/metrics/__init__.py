@@ -56,6 +56,7 @@ METRICS = {
     "lpips_vgg": Metric("nir.metrics.perceptual:lpips_vgg", "1", False, needs_weights=True),
     "lpips_alex": Metric("nir.metrics.perceptual:lpips_alex", "1", False, needs_weights=True),
     "relative_rmse": Metric("nir.metrics.image:relative_rmse", "1", False),
+    "mse": Metric("nir.metrics.image:mean_squared_error", "1", False),
     "audio_mse": Metric("nir.metrics.recordings:audio_mse", "1", False),
     "signal_to_noise": Metric("nir.metrics.recordings:signal_to_noise", "dB", True),
     "psnr_frames_mean": Metric("nir.metrics.recordings:psnr_frames_mean", "dB", True),

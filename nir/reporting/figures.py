@@ -11,12 +11,14 @@ from matplotlib.figure import Figure
 
 from nir.errors import unknown_name
 from nir.files import written_whole
-from nir.reporting.drawings import curves, equations, pictures, recordings, surfaces
+from nir.reporting.drawings import curves, equations, inpainting, pictures, recordings, surfaces
 from nir.reporting.results import Results
 from nir.reporting.style import STYLE
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "bandwidth": curves.bandwidth,
+    "completed_photo": inpainting.completed_photo,
+    "completions": inpainting.completions,
     "complex_planes": equations.complex_planes,
     "composition": pictures.composition,
     "curves": curves.curves,
