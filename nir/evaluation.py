@@ -119,12 +119,16 @@ def evaluate_experiment(
 
 
 def _read(path: Path) -> Any:
-    """Read what a metric compares: an array, or a surface (which may be the run's mesh.ply).
+    """Read what a metric compares: an array, curves (log.csv), or a surface (the run's mesh.ply).
 
     A file without faces and points is a surface too, the empty one: a failure that metrics count.
     """
     if path.suffix == ".npy":
         return read_array(path)
+    if path.suffix == ".csv":
+        import pandas as pd
+
+        return pd.read_csv(path)
     import trimesh
 
     try:

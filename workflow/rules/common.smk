@@ -64,6 +64,7 @@ wildcard_constraints:
     variant="[A-Za-z0-9_]+",
     seed="[0-9]+",
     figure="[a-z0-9_]+",
+    panel="[a-z0-9_]+",
 
 
 def run_of(wildcards):
@@ -113,7 +114,8 @@ def results_of(experiment):
     """Everything a person wants of one experiment."""
     folder = f"results/{SCALE}/{experiment.name}"
     figures = [f"{folder}/figure-{name}.png" for name in experiment.figures]
-    return [f"{folder}/table.csv", f"{folder}/table.md", *figures]
+    panels = [f"{folder}/panel-{name}.html" for name in experiment.panels]
+    return [f"{folder}/table.csv", f"{folder}/table.md", *figures, *panels]
 
 
 def recipe_of(wildcards):
