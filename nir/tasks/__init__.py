@@ -58,7 +58,6 @@ TASKS = {
         "nir.tasks.signed_distance", "nir.recipes.signed_distance:SignedDistanceRecipe"
     ),
     "video": TaskEntry("nir.tasks.video", "nir.recipes.recordings:VideoRecipe"),
-    "fourier_image": TaskEntry("nir.tasks.image", "nir.recipes.image:FourierImageRecipe"),
     "derivatives": TaskEntry("nir.tasks.derivatives", "nir.recipes.poisson:DerivativesRecipe"),
     "helmholtz": TaskEntry("nir.tasks.helmholtz", "nir.recipes.equations:HelmholtzRecipe"),
     "siren_image": TaskEntry("nir.tasks.image", "nir.recipes.image:SirenImageRecipe"),
