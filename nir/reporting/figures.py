@@ -14,6 +14,7 @@ from nir.files import written_whole
 from nir.reporting.drawings import (
     curves,
     equations,
+    inpainting,
     kernels,
     pictures,
     reconstructions,
@@ -28,6 +29,8 @@ from nir.reporting.style import STYLE
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "bandwidth": curves.bandwidth,
+    "completed_photo": inpainting.completed_photo,
+    "completions": inpainting.completions,
     "bandwidth_choice": curves.bandwidth_choice,
     "bandwidth_scatter": signals.bandwidth_scatter,
     "bump_places": signals.bump_places,

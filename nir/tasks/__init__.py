@@ -61,6 +61,10 @@ TASKS = {
     "derivatives": TaskEntry("nir.tasks.derivatives", "nir.recipes.poisson:DerivativesRecipe"),
     "helmholtz": TaskEntry("nir.tasks.helmholtz", "nir.recipes.equations:HelmholtzRecipe"),
     "siren_image": TaskEntry("nir.tasks.image", "nir.recipes.image:SirenImageRecipe"),
+    "image_completion": TaskEntry(
+        "nir.tasks.completion", "nir.recipes.inpainting:CompletionRecipe"
+    ),
+    "image_prior": TaskEntry("nir.tasks.inpainting", "nir.recipes.inpainting:PriorRecipe"),
     "poisson": TaskEntry("nir.tasks.poisson", "nir.recipes.poisson:PoissonRecipe"),
     "siren_initialization": TaskEntry(
         "nir.tasks.initialization", "nir.recipes.initialization:InitializationRecipe"

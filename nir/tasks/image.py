@@ -50,8 +50,14 @@ def pixel_coordinates(resolution: int, convention: str) -> Float[Tensor, "h w 2"
 
 
 def load_image(recipe: ImageRecipe, subject: Path) -> Float[Tensor, "h w c"]:
-    """Read the picture of a recipe; see `square_image`."""
-    return square_image(subject, side=recipe.resolution, colour=recipe.colour)
+    """Read the picture of a recipe, blurred if it asks for that; see `square_image`."""
+    image = square_image(subject, side=recipe.resolution, colour=recipe.colour)
+    if recipe.blur_pixels > 0:
+        from scipy.ndimage import gaussian_filter  # half a second; few jobs need it
+
+        blur = (recipe.blur_pixels, recipe.blur_pixels, 0)
+        image = torch.from_numpy(gaussian_filter(image.numpy(), blur))
+    return image
 
 
 def square_image(subject: Path, *, side: int, colour: str) -> Float[Tensor, "h w c"]:
@@ -61,12 +67,7 @@ def square_image(subject: Path, *, side: int, colour: str) -> Float[Tensor, "h w
     """
     image = centre_crop_square(read_image(subject, colour=colour, background=1.0))
     kind = "area" if side <= image.shape[0] else "bicubic"
-    image = resize_image(image, height=side, width=side, filter=kind)
-    if recipe.blur_pixels > 0:
-        from scipy.ndimage import gaussian_filter  # half a second; few jobs need it
-
-        image = gaussian_filter(image, (recipe.blur_pixels, recipe.blur_pixels, 0))
-    return torch.from_numpy(image)
+    return torch.from_numpy(resize_image(image, height=side, width=side, filter=kind))
 
 
 def build(
