@@ -6,7 +6,6 @@ NeRF's notebook) in the box of cells that hold anything.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
