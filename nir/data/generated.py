@@ -227,10 +227,17 @@ def _sample_bilinear(
     return upper * (1 - down) + lower * down
 
 
+def _write_toy_photos(folder: Path, _number: int) -> None:
+    from nir.data.toy import generate_toy_photos
+
+    generate_toy_photos(folder)
+
+
 _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "rendered_text": _write_text,
     "shepp_logan": _write_phantom,
     "shepp_logan_volume": _write_phantom_volume,
     "melody": _write_melody,
     "moving_crop": _write_moving_crop,
+    "toy_photos": _write_toy_photos,
 }
