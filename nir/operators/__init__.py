@@ -1,5 +1,5 @@
 """Measurement operators: what turns a field into predicted observations.
 
-`calculus` differentiates fields by their coordinates (`jets` and `elementwise` are its engine);
-the other modules hold one operator each.
+`calculus` differentiates fields by their coordinates (its engine: `elementwise`, `sweeps`, `jets`,
+`jet_rules`); the other modules hold one operator each.
 """

@@ -79,7 +79,7 @@ class Jet(Tensor):
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **(kwargs or {}))
         if name not in RULES:
-            raise NotImplementedError(
+            raise TypeError(
                 f"torch's {name} has no rule for derivatives in one sweep; "
                 "use mode='autograd', or write the field with other functions"
             )
@@ -88,7 +88,7 @@ class Jet(Tensor):
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Nothing may pass below the rules."""
-        raise NotImplementedError(f"{func} reached a jet without a rule; use mode='autograd'")
+        raise TypeError(f"{func} reached a jet without a rule; use mode='autograd'")
 
 
 # What a field may ask its argument without touching its numbers.

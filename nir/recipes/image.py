@@ -14,6 +14,7 @@ class ImageRecipe(FieldRecipe):
     """One image on a regular grid of coordinates, trained on all pixels or every second one."""
 
     resolution: int = 512  # both papers; photographs are cropped to a square and reduced
+    blur_pixels: float = 0.0  # sigma of a Gaussian over the reduced picture; the papers have none
     bandwidth_resolution: int = 512  # bandwidths are meant here, and shrink with the resolution
     colour: Literal["rgb", "grey"] = "rgb"
     trained_pixels: Literal["all", "quarter"] = "all"  # quarter: every second row and column

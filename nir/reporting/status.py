@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nir.experiments import Experiment
+from nir.experiments import Experiment, Run
 from nir.progress import FILE_NAME, format_seconds
 
 SILENT_SECONDS = 60.0
@@ -19,7 +19,7 @@ def status_lines(experiments: Mapping[str, Experiment], folder: Path) -> Iterato
     width = max(map(len, experiments), default=0)
     total_done = total = 0
     for name, experiment in experiments.items():
-        done = sum((folder / run.place / "model.pt").is_file() for run in experiment.runs)
+        done = sum(_is_trained(run, folder / run.place) for run in experiment.runs)
         total_done, total = total_done + done, total + len(experiment.runs)
         filled = round(20 * done / max(len(experiment.runs), 1))
         bar = "█" * filled + "·" * (20 - filled)
@@ -27,6 +27,16 @@ def status_lines(experiments: Mapping[str, Experiment], folder: Path) -> Iterato
     yield f"{'all':{width}}  {'':20}  {total_done:3d}/{total} trained"
     for state in _under_way(folder):
         yield _line(state)
+
+
+def _is_trained(run: Run, folder: Path) -> bool:
+    """Whether the model that lies there is the one that the configuration asks for."""
+    try:
+        recipe = json.loads((folder / "recipe.json").read_text())["recipe"]
+    except (OSError, json.JSONDecodeError, KeyError):
+        return False
+    asked = json.loads(run.recipe_json())
+    return recipe == asked and (folder / "model.pt").is_file()
 
 
 def _under_way(folder: Path) -> Iterator[dict[str, Any]]:

@@ -57,7 +57,12 @@ def load_image(recipe: ImageRecipe, subject: Path) -> Float[Tensor, "h w c"]:
     image = centre_crop_square(read_image(subject, colour=recipe.colour, background=1.0))
     side = recipe.resolution
     kind = "area" if side <= image.shape[0] else "bicubic"
-    return torch.from_numpy(resize_image(image, height=side, width=side, filter=kind))
+    image = resize_image(image, height=side, width=side, filter=kind)
+    if recipe.blur_pixels > 0:
+        from scipy.ndimage import gaussian_filter  # half a second; few jobs need it
+
+        image = gaussian_filter(image, (recipe.blur_pixels, recipe.blur_pixels, 0))
+    return torch.from_numpy(image)
 
 
 def build(
@@ -168,7 +173,8 @@ class ImageTask(Task):
         tested = {"trained": "all", "quarter": "quarter", "unseen": "unseen"}
         r = self.recipe
         pixels = f"train-{r.trained_pixels}-test-{tested[r.tested_pixels]}"
-        return f"photo-{r.colour}-{r.resolution}-{pixels}"
+        blur = f"-blur-{r.blur_pixels:g}" if r.blur_pixels else ""
+        return f"photo-{r.colour}-{r.resolution}{blur}-{pixels}"
 
     def predict(self, out: Path) -> None:
         """Write the whole image, the tested pixels if they form a picture, and the derivatives."""
