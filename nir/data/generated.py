@@ -292,6 +292,12 @@ def _write_toy_forward_small(path: Path, _number: int) -> None:
     )
 
 
+def _write_toy_photos(folder: Path, _number: int) -> None:
+    from nir.data.toy import generate_toy_photos
+
+    generate_toy_photos(folder)
+
+
 _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "rendered_text": _write_text,
     "shepp_logan": _write_phantom,
@@ -308,4 +314,5 @@ _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "uniform_medium": _medium_writer("uniform"),
     "square_medium": _medium_writer("square"),
     "circle_medium": _medium_writer("circle"),
+    "toy_photos": _write_toy_photos,
 }
