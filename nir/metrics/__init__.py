@@ -60,7 +60,6 @@ METRICS = {
     "deviation_of_start": Metric("nir.metrics.curves:deviation_of_start", "1", False),
     "mean_log_ratio": Metric("nir.metrics.curves:mean_log_ratio", "1", False),
     "relative_rmse": Metric("nir.metrics.image:relative_rmse", "1", False),
-    "mse": Metric("nir.metrics.image:mean_squared_error", "1", False),
     "median_relative_depth_error": Metric(
         "nir.metrics.image:median_relative_depth_error", "1", False
     ),
