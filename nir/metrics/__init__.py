@@ -19,7 +19,7 @@ from nir.errors import unknown_name
 class Metric:
     """Where a metric lives ("module:function"), its unit, and whether more is better.
 
-    compares: "arrays", which must agree in shape, or "surfaces".
+    compares: "arrays", which must agree in shape, "curves" (logs) or "surfaces".
     """
 
     function: str
@@ -57,8 +57,10 @@ METRICS = {
     "lpips_alex": Metric("nir.metrics.perceptual:lpips_alex", "1", False, needs_weights=True),
     "iou_points": Metric("nir.metrics.occupancy:iou_points", "1", True),
     "mse": Metric("nir.metrics.image:mean_squared_error", "1", False),
-    "deviation_of_start": Metric("nir.metrics.curves:deviation_of_start", "1", False),
-    "mean_log_ratio": Metric("nir.metrics.curves:mean_log_ratio", "1", False),
+    "deviation_of_start": Metric(
+        "nir.metrics.curves:deviation_of_start", "1", False, compares="curves"
+    ),
+    "mean_log_ratio": Metric("nir.metrics.curves:mean_log_ratio", "1", False, compares="curves"),
     "relative_rmse": Metric("nir.metrics.image:relative_rmse", "1", False),
     "median_relative_depth_error": Metric(
         "nir.metrics.image:median_relative_depth_error", "1", False
