@@ -81,13 +81,14 @@ class MLP(nn.Module):
         super().__init__()
         self.omega_0 = omega_0
         sizes = [inputs] + [width] * (hidden_layers + 1)
-        self.layers = nn.ModuleList(
-            SineLayer(i, o, omega_0=omega_0 if depth else first_omega_0)
-            if activation == "sine"
-            else ActivatedLayer(i, o, activation=activation)
-            for depth, (i, o) in enumerate(itertools.pairwise(sizes))
-        )
-        self.last = nn.Linear(width, outputs)
+        with torch.random.fork_rng(devices=[]):  # nn.Linear draws numbers, which are not kept
+            self.layers = nn.ModuleList(
+                SineLayer(i, o, omega_0=omega_0 if depth else first_omega_0)
+                if activation == "sine"
+                else ActivatedLayer(i, o, activation=activation)
+                for depth, (i, o) in enumerate(itertools.pairwise(sizes))
+            )
+            self.last = nn.Linear(width, outputs)
         self.output_activation = ACTIVATIONS[output_activation]
         initialise(self, initialisation or PUBLISHED_INITIALISATION[activation], generator)
 
@@ -178,6 +179,15 @@ def _glorot_normal(linear: nn.Linear, depth: int, omega_0: float, generator: Gen
     linear.bias.normal_(0, 1e-2, generator=generator)
 
 
+def _lecun_normal(linear: nn.Linear, depth: int, omega_0: float, generator: Generator) -> None:
+    """neural_tangents' stax.Dense, standard parameterisation: N(0, 1 / fan_in), biases zero.
+
+    Fourier Features' notebooks on kernels and on 1-D signals; their learning rates belong to it.
+    """
+    linear.weight.normal_(0, 1 / math.sqrt(linear.in_features), generator=generator)
+    linear.bias.zero_()
+
+
 INITIALISATIONS: dict[str, Initialiser] = {
     "siren": _siren,
     "siren_slide": _siren_slide,
@@ -186,6 +196,7 @@ INITIALISATIONS: dict[str, Initialiser] = {
     "glorot_normal": _glorot_normal,
     "kaiming_normal": _normal(math.sqrt(2)),
     "xavier_normal": _normal(1.0, both_fans=True),
+    "lecun_normal": _lecun_normal,
     "selu_normal": _normal(1.0),
     "elu_normal": _normal(math.sqrt(1.5505188080679277)),
 }

@@ -215,6 +215,21 @@ def _write_moving_crop(folder: Path, _number: int) -> None:
         write_png(folder / f"frame_{frame:03d}.png", _sample_bilinear(photo, row, column))
 
 
+def _write_trefoil_knot(path: Path, _number: int) -> None:
+    from nir.data.oriented_clouds import trefoil_knot  # it needs trimesh, which is slow to start
+
+    path.write_bytes(trefoil_knot().export(file_type="ply"))
+
+
+def _medium_writer(name: str) -> Callable[[Path, int], None]:
+    def write(path: Path, _number: int) -> None:
+        from nir.data.waves import medium_of  # it needs torch, which other signals do without
+
+        np.save(path, medium_of(name))
+
+    return write
+
+
 def _sample_bilinear(
     image: Float[np.ndarray, "height width channels"],
     row: Float[np.ndarray, " rows"],
@@ -226,6 +241,33 @@ def _sample_bilinear(
     upper = image[top][:, left] * (1 - right) + image[top][:, left + 1] * right
     lower = image[top + 1][:, left] * (1 - right) + image[top + 1][:, left + 1] * right
     return upper * (1 - down) + lower * down
+
+
+def _write_carved_ball(path: Path, _number: int) -> None:
+    # Imported here: meshes need trimesh, the others should not wait for it.
+    from nir.data.generated_shapes import write_carved_ball
+
+    write_carved_ball(path)
+
+
+def _write_signals(family: str) -> Callable[[Path, int], None]:
+    def write(path: Path, number: int) -> None:
+        # Imported here: these signals need torch, the others should not wait for it.
+        from nir.data.generated_signals import WRITERS
+
+        WRITERS[family](path, number)
+
+    return write
+
+
+_SIGNALS = (
+    "power_law",
+    "band_limited",
+    "bumps",
+    "plane_isotropic",
+    "plane_anisotropic",
+    "plane_waves",
+)
 
 
 def _write_toy(path: Path, _number: int) -> None:
@@ -250,14 +292,27 @@ def _write_toy_forward_small(path: Path, _number: int) -> None:
     )
 
 
+def _write_toy_photos(folder: Path, _number: int) -> None:
+    from nir.data.toy import generate_toy_photos
+
+    generate_toy_photos(folder)
+
+
 _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "rendered_text": _write_text,
     "shepp_logan": _write_phantom,
     "shepp_logan_volume": _write_phantom_volume,
+    "carved_ball": _write_carved_ball,
     "melody": _write_melody,
     "moving_crop": _write_moving_crop,
+    **{family: _write_signals(family) for family in _SIGNALS},
     "toy": _write_toy,
     "toy_small": _write_toy_small,
     "toy_forward": _write_toy_forward,
     "toy_forward_small": _write_toy_forward_small,
+    "trefoil_knot": _write_trefoil_knot,
+    "uniform_medium": _medium_writer("uniform"),
+    "square_medium": _medium_writer("square"),
+    "circle_medium": _medium_writer("circle"),
+    "toy_photos": _write_toy_photos,
 }

@@ -1,5 +1,6 @@
 # What the rules share: the experiments of this configuration, and which files a run needs.
 import fcntl
+import shlex
 import sys
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from nir.configuration import check_configuration
+from nir.configuration import check_configuration, with_defaults
+from nir.data.registry import registry
 from nir.errors import InputError
 from nir.experiments import experiments_of
 from nir.files import canonical_json
@@ -15,14 +17,16 @@ from nir.fingerprints import fingerprint
 from nir.metrics import METRIC_MODULES
 
 # Rules call `nir` from the environment that runs Snakemake, activated or not.
-shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")
+shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 
 def load_experiments():
     """All experiments of the configuration; what is wrong with it is one line."""
     schema = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
     try:
-        check_configuration(config, yaml.safe_load(schema.read_text()))
+        known = yaml.safe_load(schema.read_text())
+        check_configuration(config, known)
+        config.update(with_defaults(config, known))
         return experiments_of(config)
     except InputError as error:
         logger.error(f"nir: {error}")
@@ -36,9 +40,13 @@ def hold_results_folder():
         handle = open(".snakemake/nir.lock", "w")
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise WorkflowError("another snakemake is running in this folder; wait for it or stop it")
+        raise WorkflowError(
+            "another snakemake is running in this folder; wait for it or stop it"
+        )
     except OSError as error:
-        raise WorkflowError(f"results: cannot be written ({error.strerror}); make it writable")
+        raise WorkflowError(
+            f"results: cannot be written ({error.strerror}); make it writable"
+        )
     HELD.append(handle)
 
 
@@ -64,6 +72,7 @@ wildcard_constraints:
     variant="[A-Za-z0-9_]+",
     seed="[0-9]+",
     figure="[a-z0-9_]+",
+    panel="[a-z0-9_]+",
 
 
 def run_of(wildcards):
@@ -113,7 +122,8 @@ def results_of(experiment):
     """Everything a person wants of one experiment."""
     folder = f"results/{SCALE}/{experiment.name}"
     figures = [f"{folder}/figure-{name}.png" for name in experiment.figures]
-    return [f"{folder}/table.csv", f"{folder}/table.md", *figures]
+    panels = [f"{folder}/panel-{name}.html" for name in experiment.panels]
+    return [f"{folder}/table.csv", f"{folder}/table.md", *figures, *panels]
 
 
 def recipe_of(wildcards):
@@ -129,6 +139,12 @@ def subject_name_of(wildcards):
     return run_of(wildcards).subject
 
 
+def code_of_data(wildcards):
+    """Fingerprint of the code that makes a data set, where the project makes it."""
+    generated = registry()[wildcards.dataset].source == "generated"
+    return fingerprint("nir.data.generated" if generated else "nir.data.registry")
+
+
 def code_of_training(wildcards):
     """Fingerprint of all code that a run's training and prediction use."""
     return experiment_of(wildcards).code()
@@ -137,6 +153,14 @@ def code_of_training(wildcards):
 def plan_of(wildcards):
     """What evaluation, tables and figures need to know of an experiment."""
     return canonical_json(experiment_of(wildcards).plan())
+
+
+def runs_of(wildcards):
+    """What evaluation needs to know of an experiment: its runs, not how they are shown."""
+    plan = experiment_of(wildcards).plan()
+    keys = ("place", "group", "subject", "variant", "seed")
+    runs = [{key: run[key] for key in keys} for run in plan["runs"]]
+    return canonical_json({"name": plan["name"], "runs": runs})
 
 
 def title_of(wildcards):
