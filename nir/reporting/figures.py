@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 
 from nir.errors import unknown_name
 from nir.files import written_whole
-from nir.reporting.drawings import curves, pictures
+from nir.reporting.drawings import cameras, curves, pictures
 from nir.reporting.results import Results
 from nir.reporting.style import STYLE
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "bandwidth": curves.bandwidth,
+    "cameras": cameras.cameras,
     "curves": curves.curves,
     "derivatives": pictures.derivatives,
     "images": pictures.images,
