@@ -8,7 +8,9 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 NAMES = sorted(
-    path.stem for path in FOLDER.glob("*.py") if path.stem not in {"__init__", "__main__", "machine"}
+    path.stem
+    for path in FOLDER.glob("*.py")
+    if path.stem not in {"__init__", "__main__", "machine"}
 )
 
 

@@ -70,23 +70,21 @@ class FourierFeatures(nn.Module):
             self.register_buffer("wave_vectors", wave_vectors)
         doubled = None if amplitudes is None else torch.cat([amplitudes, amplitudes])
         self.register_buffer("amplitudes", doubled)
-        order = _octave_order(count, self.dimensions) if octave_blocks else None
-        self.register_buffer("order", order, persistent=False)
+        self.octave_blocks = octave_blocks
 
     def forward(self, coordinates: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch features"]:
         """Encode coordinates of any leading shape."""
         phases = F.linear(coordinates, self.wave_vectors)
-        encoded = torch.cat([torch.sin(phases), torch.cos(phases)], dim=-1)
+        sines, cosines = torch.sin(phases), torch.cos(phases)
         if self.amplitudes is not None:
-            encoded = encoded * self.amplitudes
-        if self.order is not None:
-            encoded = encoded[..., self.order]
+            halves = self.amplitudes.chunk(2)
+            sines, cosines = sines * halves[0], cosines * halves[1]
+        if self.octave_blocks:
+            octaves = (wave.unflatten(-1, (-1, self.dimensions)) for wave in (sines, cosines))
+            encoded = torch.stack(list(octaves), dim=-2).flatten(-3)
+        else:
+            encoded = torch.cat([sines, cosines], dim=-1)
         return torch.cat([coordinates, encoded], dim=-1) if self.include_input else encoded
-
-
-def _octave_order(count: int, dimensions: int) -> Tensor:
-    sines = torch.arange(count).reshape(-1, dimensions)
-    return torch.stack([sines, sines + count], dim=1).flatten()
 
 
 class RadialBasis(nn.Module):

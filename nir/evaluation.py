@@ -96,7 +96,8 @@ def _row(key: RowKey, unit: str, items: dict[str, float], note: str) -> dict[str
 def _value(predictions: Predictions, item: Item, name: str, weights_folder: Path | None) -> float:
     prediction = _read(predictions.folder / item.prediction)
     reference = _read(predictions.folder / item.reference)
-    if metric(name).compares == "arrays" and prediction.shape != reference.shape:
+    both = isinstance(prediction, np.ndarray) and isinstance(reference, np.ndarray)
+    if both and metric(name).compares == "arrays" and prediction.shape != reference.shape:
         raise InputError(
             f"{predictions.folder / item.prediction}: shape {prediction.shape} differs from the "
             f"reference's {reference.shape}; predict again"
@@ -119,12 +120,16 @@ def evaluate_experiment(
 
 
 def _read(path: Path) -> Any:
-    """Read what a metric compares: an array, or a surface (which may be the run's mesh.ply).
+    """Read what a metric compares: an array, curves (log.csv), or a surface (the run's mesh.ply).
 
     A file without faces and points is a surface too, the empty one: a failure that metrics count.
     """
     if path.suffix == ".npy":
         return read_array(path)
+    if path.suffix == ".csv":
+        import pandas as pd
+
+        return pd.read_csv(path)
     import trimesh
 
     try:

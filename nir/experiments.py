@@ -69,6 +69,7 @@ class Experiment:
     headline: tuple[str, ...]
     figures: tuple[str, ...]
     media: tuple[str, ...]
+    panels: tuple[str, ...]
     mesh: bool
     claims: tuple[Mapping[str, Any], ...]
     runs: tuple[Run, ...]
@@ -92,6 +93,7 @@ class Experiment:
             "headline": list(self.headline),
             "figures": list(self.figures),
             "media": list(self.media),
+            "panels": list(self.panels),
             "claims": [dict(claim) for claim in self.claims],
             "runs": [
                 {
@@ -136,6 +138,7 @@ def _experiment(name: str, config: Mapping[str, Any]) -> Experiment:
         headline=tuple(entry.get("headline", ())),
         figures=tuple(entry.get("figures", ())),
         media=tuple(entry.get("media", ())),
+        panels=tuple(entry.get("panels", ())),
         mesh=entry.get("mesh", False),
         claims=tuple(c for c in entry.get("claims", ()) if scale in c.get("scales", [scale])),
         runs=runs,

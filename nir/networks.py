@@ -178,6 +178,15 @@ def _glorot_normal(linear: nn.Linear, depth: int, omega_0: float, generator: Gen
     linear.bias.normal_(0, 1e-2, generator=generator)
 
 
+def _lecun_normal(linear: nn.Linear, depth: int, omega_0: float, generator: Generator) -> None:
+    """neural_tangents' stax.Dense, standard parameterisation: N(0, 1 / fan_in), biases zero.
+
+    Fourier Features' notebooks on kernels and on 1-D signals; their learning rates belong to it.
+    """
+    linear.weight.normal_(0, 1 / math.sqrt(linear.in_features), generator=generator)
+    linear.bias.zero_()
+
+
 INITIALISATIONS: dict[str, Initialiser] = {
     "siren": _siren,
     "siren_slide": _siren_slide,
@@ -186,6 +195,7 @@ INITIALISATIONS: dict[str, Initialiser] = {
     "glorot_normal": _glorot_normal,
     "kaiming_normal": _normal(math.sqrt(2)),
     "xavier_normal": _normal(1.0, both_fans=True),
+    "lecun_normal": _lecun_normal,
     "selu_normal": _normal(1.0),
     "elu_normal": _normal(math.sqrt(1.5505188080679277)),
 }

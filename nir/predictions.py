@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from nir.errors import InputError
-from nir.files import read_json, sha256_of_file, write_json, written_whole
+from nir.files import read_json, sha256_of_file, write_json, write_text, written_whole
 
 MANIFEST = "predictions.json"
 SCHEMA_VERSION = 1
@@ -76,6 +77,26 @@ class Predictions:
                 protocol=protocol or self.protocol,
             )
         )
+
+    def curves(self, name: str, table: pd.DataFrame, *, columns: tuple[str, ...]) -> None:
+        """Write curves over `step` that theory predicts; each of `columns` is an item of its own
+        that is compared with the run's log.csv.
+        """
+        write_text(self.folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+        for column in columns:
+            reference = f"{name}-{column}.csv"
+            one = table[["step", column]].to_csv(index=False, lineterminator="\n")
+            write_text(self.folder / reference, one)
+            self.items.append(
+                Item(
+                    name=f"{name}-{column}",
+                    split=f"{name} {column}".replace("_", " "),
+                    prediction="../log.csv",
+                    reference=reference,
+                    metrics=("deviation_of_start", "mean_log_ratio"),
+                    protocol=self.protocol,
+                )
+            )
 
     def array(self, name: str, values: NDArray[Any]) -> str:
         """Write one array for figures to use, and return its file name."""

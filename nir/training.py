@@ -26,6 +26,9 @@ from nir.random import generator_for
 from nir.recipes.base import Recipe
 from nir.tasks.contract import Task
 
+# By the names that recipes use.
+OPTIMISERS = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+
 
 class TrainingInterruptedError(Exception):
     """A signal asked the training to stop; its state is saved."""
@@ -41,7 +44,7 @@ class TrainingInterruptedError(Exception):
 class State:
     """All that changes while a run trains."""
 
-    optimiser: torch.optim.Adam
+    optimiser: torch.optim.Optimizer
     step: int = 0
     seconds: float = 0.0
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -96,7 +99,7 @@ class Trainer:
 
     def _start(self, task: Task) -> State:
         groups = task.parameter_groups(self.recipe.learning_rate)
-        state = State(torch.optim.Adam(groups, fused=True))
+        state = State(OPTIMISERS[self.recipe.optimiser](groups, fused=True))
         for group in state.optimiser.param_groups:
             group["initial_lr"] = group["lr"]
         saved = self.checkpoints.load_last(self.device, self.progress.say)
@@ -107,7 +110,10 @@ class Trainer:
         return state
 
     def _update(self, task: Task, state: State) -> None:
-        """One step of Adam; before it, the row of the log if one is due."""
+        """One step of the optimiser; before it, the row of the log if one is due."""
+        if task.restarted(state.step):
+            state.optimiser.state.clear()
+            self.progress.say(f"starts anew at step {state.step}: the first start had collapsed")
         batch = self._batch(task, state.step)
         terms = self._losses(task, batch)
         loss = torch.stack(list(terms.values())).sum()

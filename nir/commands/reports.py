@@ -38,6 +38,14 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     plot.add_argument("--pdf", type=Path, required=True)
     plot.set_defaults(command=_plot)
 
+    panel = commands.add_parser("panel", help="write one panel to play with")
+    panel.add_argument("panel")
+    _add_plan(panel)
+    panel.add_argument("--metrics", type=Path, required=True)
+    panel.add_argument("--results", type=Path, required=True, help="results/SCALE")
+    panel.add_argument("--out", type=Path, required=True)
+    panel.set_defaults(command=_panel)
+
     summarise = commands.add_parser("summarise", help="every number in one file")
     summarise.add_argument("--tables", type=Path, nargs="+", required=True)
     summarise.add_argument("--metrics", type=Path, nargs="+", required=True)
@@ -49,7 +57,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     page.add_argument("--scale", required=True)
     page.add_argument("--out", type=Path, required=True)
     page.set_defaults(command=_page)
-    for command in (evaluate, tabulate, plot, summarise, page):
+    for command in (evaluate, tabulate, plot, panel, summarise, page):
         add_log(command)
 
 
@@ -87,6 +95,18 @@ def _plot(options: argparse.Namespace) -> None:
         results=options.results,
         png=options.png,
         pdf=options.pdf,
+    )
+
+
+def _panel(options: argparse.Namespace) -> None:
+    from nir.reporting.panels import write_panel
+
+    write_panel(
+        options.panel,
+        options.plan,
+        metrics=options.metrics,
+        results=options.results,
+        out=options.out,
     )
 
 

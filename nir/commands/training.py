@@ -40,7 +40,7 @@ def _train(options: argparse.Namespace) -> None:
     from nir.runs import RunSpecification, choose_device, train_run
     from nir.tasks import task_entry
 
-    values = _parse_recipe(options.recipe) | dict(map(_parse_setting, options.set))
+    values = _parse_recipe(options.recipe) | dict(map(parse_setting, options.set))
     recipe = task_entry(options.task).recipe_class().from_dict(values, where="recipe")
     _use_threads(options.threads)
     train_run(
@@ -67,7 +67,8 @@ def _parse_recipe(text: str) -> dict:
     return values
 
 
-def _parse_setting(setting: str) -> tuple[str, object]:
+def parse_setting(setting: str) -> tuple[str, object]:
+    """Read KEY=VALUE; a value that is not JSON is text."""
     key, equals, value = setting.partition("=")
     if not equals:
         raise InputError(f"--set {setting}: KEY=VALUE is expected")

@@ -1,7 +1,7 @@
 """Generated signals: what an experiment without a network and without downloads is run on.
 
-Rendered text, Shepp-Logan phantoms in the plane and in space, a melody, and a moving picture cut
-from a photo. Each is a function of its name alone: the same bytes on every run.
+Rendered text, Shepp-Logan phantoms in the plane and in space, a melody, a moving picture cut from
+a photo, and toy scenes. Each is a function of its name alone: the same bytes on every run.
 
 Phantom coordinates are x to the right and y up in [-1, 1], sampled at pixel centres; an image has
 row 0 on top (y near 1), a volume is [z, y, x] with y running down as in an image and z up.
@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from nir.data.audio import write_wav
 from nir.data.images import read_image, write_png
 from nir.data.registry import bundled_folder
+from nir.data.toy import generate_toy_scene
 from nir.errors import unknown_name
 
 # Toft's contrast of the ellipsoids of Shepp and Logan (1974), as in MATLAB's `phantom` and, in
@@ -214,6 +215,21 @@ def _write_moving_crop(folder: Path, _number: int) -> None:
         write_png(folder / f"frame_{frame:03d}.png", _sample_bilinear(photo, row, column))
 
 
+def _write_trefoil_knot(path: Path, _number: int) -> None:
+    from nir.data.oriented_clouds import trefoil_knot  # it needs trimesh, which is slow to start
+
+    path.write_bytes(trefoil_knot().export(file_type="ply"))
+
+
+def _medium_writer(name: str) -> Callable[[Path, int], None]:
+    def write(path: Path, _number: int) -> None:
+        from nir.data.waves import medium_of  # it needs torch, which other signals do without
+
+        np.save(path, medium_of(name))
+
+    return write
+
+
 def _sample_bilinear(
     image: Float[np.ndarray, "height width channels"],
     row: Float[np.ndarray, " rows"],
@@ -227,6 +243,55 @@ def _sample_bilinear(
     return upper * (1 - down) + lower * down
 
 
+def _write_carved_ball(path: Path, _number: int) -> None:
+    # Imported here: meshes need trimesh, the others should not wait for it.
+    from nir.data.generated_shapes import write_carved_ball
+
+    write_carved_ball(path)
+
+
+def _write_signals(family: str) -> Callable[[Path, int], None]:
+    def write(path: Path, number: int) -> None:
+        # Imported here: these signals need torch, the others should not wait for it.
+        from nir.data.generated_signals import WRITERS
+
+        WRITERS[family](path, number)
+
+    return write
+
+
+_SIGNALS = (
+    "power_law",
+    "band_limited",
+    "bumps",
+    "plane_isotropic",
+    "plane_anisotropic",
+    "plane_waves",
+)
+
+
+def _write_toy(path: Path, _number: int) -> None:
+    """Solids on a plinth from all around, as large as a laptop trains in a minute."""
+    generate_toy_scene(path, "toy", size=100, train_views=40, test_views=4, samples=2)
+
+
+def _write_toy_small(path: Path, _number: int) -> None:
+    generate_toy_scene(path, "toy", size=24, train_views=6, test_views=1, samples=2)
+
+
+def _write_toy_forward(path: Path, _number: int) -> None:
+    """A room from 25 places side by side, 4 of them held out."""
+    generate_toy_scene(
+        path, "toy_forward", size=112, train_views=21, test_views=4, samples=2, factors=(1,)
+    )
+
+
+def _write_toy_forward_small(path: Path, _number: int) -> None:
+    generate_toy_scene(
+        path, "toy_forward", size=24, train_views=7, test_views=1, samples=2, factors=(1,)
+    )
+
+
 def _write_toy_photos(folder: Path, _number: int) -> None:
     from nir.data.toy import generate_toy_photos
 
@@ -237,7 +302,17 @@ _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "rendered_text": _write_text,
     "shepp_logan": _write_phantom,
     "shepp_logan_volume": _write_phantom_volume,
+    "carved_ball": _write_carved_ball,
     "melody": _write_melody,
     "moving_crop": _write_moving_crop,
+    **{family: _write_signals(family) for family in _SIGNALS},
+    "toy": _write_toy,
+    "toy_small": _write_toy_small,
+    "toy_forward": _write_toy_forward,
+    "toy_forward_small": _write_toy_forward_small,
+    "trefoil_knot": _write_trefoil_knot,
+    "uniform_medium": _medium_writer("uniform"),
+    "square_medium": _medium_writer("square"),
+    "circle_medium": _medium_writer("circle"),
     "toy_photos": _write_toy_photos,
 }

@@ -20,7 +20,19 @@ from typing import Any
 
 from nir.errors import InputError, unknown_name
 
-KINDS = ("image", "audio", "video", "mesh", "scene", "photos", "volume", "weights", "shapes")
+KINDS = (
+    "image",
+    "signal",
+    "audio",
+    "video",
+    "mesh",
+    "scene",
+    "volume",
+    "weights",
+    "shapes",
+    "medium",
+    "photos",
+)
 SOURCES = ("bundled", "generated", "download", "manual")
 ARCHIVES = ("file", "gzip", "zip", "tar", "npz_images")
 

@@ -55,7 +55,18 @@ METRICS = {
     "ssim_skimage_box7_r1": Metric("nir.metrics.image:ssim_skimage_box7_r1", "1", True),
     "lpips_vgg": Metric("nir.metrics.perceptual:lpips_vgg", "1", False, needs_weights=True),
     "lpips_alex": Metric("nir.metrics.perceptual:lpips_alex", "1", False, needs_weights=True),
+    "iou_points": Metric("nir.metrics.occupancy:iou_points", "1", True),
+    "mse": Metric("nir.metrics.image:mean_squared_error", "1", False),
+    "deviation_of_start": Metric("nir.metrics.curves:deviation_of_start", "1", False),
+    "mean_log_ratio": Metric("nir.metrics.curves:mean_log_ratio", "1", False),
     "relative_rmse": Metric("nir.metrics.image:relative_rmse", "1", False),
+    "median_relative_depth_error": Metric(
+        "nir.metrics.image:median_relative_depth_error", "1", False
+    ),
+    "audio_mse": Metric("nir.metrics.recordings:audio_mse", "1", False),
+    "signal_to_noise": Metric("nir.metrics.recordings:signal_to_noise", "dB", True),
+    "psnr_frames_mean": Metric("nir.metrics.recordings:psnr_frames_mean", "dB", True),
+    "psnr_frames_deviation": Metric("nir.metrics.recordings:psnr_frames_deviation", "dB", False),
     "iou_volume": _surface_metric("iou_volume", "1", True),
     "chamfer_l1": _surface_metric("chamfer_l1", "edge/10", False),
     "chamfer_l2_sum": _surface_metric("chamfer_l2_sum", "1e-3", False),
@@ -71,7 +82,7 @@ METRIC_MODULES = tuple(sorted({entry.function.partition(":")[0] for entry in MET
 """All modules whose code decides a metric's value."""
 
 # Numbers that a run tells of itself; for sorting and arrows in tables.
-LOWER_IS_BETTER_NUMBERS = {"parameters", "stored_bytes"}
+LOWER_IS_BETTER_NUMBERS = {"parameters", "stored_bytes", "evaluations_per_ray", "occupied_share"}
 
 
 def metric(name: str) -> Metric:

@@ -112,3 +112,14 @@ def relative_rmse(prediction: Image, reference: Image) -> float:
     """Root mean square of the difference over that of the reference; 1 is what zero would get."""
     size = math.sqrt(float(np.mean(reference.astype(np.float64) ** 2)))
     return math.sqrt(mean_squared_error(prediction, reference)) / max(size, 1e-300)
+
+
+def median_relative_depth_error(prediction: Image, reference: Image) -> float:
+    """Median of |depth - true depth| / true depth, where there is something (finite true depth).
+
+    >>> median_relative_depth_error(np.array([2.1, 9.0]), np.array([2.0, np.inf]))
+    0.050000000000000044
+    """
+    seen = np.isfinite(reference)
+    error = np.abs(prediction[seen].astype(np.float64) - reference[seen]) / reference[seen]
+    return float(np.median(error)) if seen.any() else float("nan")

@@ -25,6 +25,7 @@ class Recipe:
     steps: int
     learning_rate: float
     learning_rate_decay: float = 1.0  # factor reached at the last step, exponentially; 1: constant
+    optimiser: Literal["adam", "sgd"] = "adam"  # sgd: Fourier Features' kernel experiments
     gradient_clip: float = 0.0  # largest norm of the gradient; 0: no clipping
     precision: Literal["float32", "bfloat16"] = "float32"  # of the products inside a step
     log_every: int = 25  # Fourier Features' notebooks log every 25 steps

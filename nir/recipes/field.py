@@ -44,6 +44,7 @@ class FieldRecipe(Recipe):
         "siren_unit",
         "pytorch",
         "glorot_normal",
+        "lecun_normal",
         "kaiming_normal",
         "xavier_normal",
         "selu_normal",

@@ -1,7 +1,8 @@
 """Claims: what the lecture says, answered by the numbers of a table.
 
 A claim compares one variant with others on one metric: "by" asks for a difference in the metric's
-better direction, "factor" for a ratio no larger than it.
+better direction, "factor" for a ratio no larger than it. With "at_most" or "at_least" it says of
+one variant alone that a number stays on one side of a limit.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ def verdicts(plan: dict[str, Any], table: pd.DataFrame) -> list[Verdict]:
 
 
 def _verdict(plan: dict[str, Any], claim: dict[str, Any], table: pd.DataFrame) -> Verdict:
+    if "than" not in claim:
+        return _verdict_on_a_limit(plan, claim, table)
     better = _value(plan, claim, table, claim["better"])
     others = {variant: _value(plan, claim, table, variant) for variant in claim["than"]}
     metric = claim["metric"].split()[-1]
@@ -48,6 +51,21 @@ def _verdict(plan: dict[str, Any], claim: dict[str, Any], table: pd.DataFrame) -
         asked = f"{amount} (at least {claim.get('by', 0):g} was asked)"
     pair = f"{format_value(better, unit)} against {format_value(others[nearest], unit)}"
     return Verdict(claim["says"], bool(holds), f"{pair}: {asked}")
+
+
+def _verdict_on_a_limit(
+    plan: dict[str, Any], claim: dict[str, Any], table: pd.DataFrame
+) -> Verdict:
+    value = _value(plan, claim, table, claim["better"])
+    metric = claim["metric"].split()[-1]
+    unit = METRICS[metric].unit if metric in METRICS else "1"
+    says, limit = (
+        ("at most", claim["at_most"]) if "at_most" in claim else ("at least", claim["at_least"])
+    )
+    holds = value <= limit if says == "at most" else value >= limit
+    return Verdict(
+        claim["says"], bool(holds), f"{format_value(value, unit)} ({says} {limit:g} was asked)"
+    )
 
 
 def _value(plan: dict[str, Any], claim: dict[str, Any], table: pd.DataFrame, variant: str) -> float:

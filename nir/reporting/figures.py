@@ -11,18 +11,58 @@ from matplotlib.figure import Figure
 
 from nir.errors import unknown_name
 from nir.files import written_whole
-from nir.reporting.drawings import cameras, curves, pictures
+from nir.reporting.drawings import (
+    cameras,
+    curves,
+    equations,
+    inpainting,
+    kernels,
+    pictures,
+    reconstructions,
+    recordings,
+    scenes,
+    signals,
+    surfaces,
+    views,
+)
 from nir.reporting.results import Results
 from nir.reporting.style import STYLE
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "bandwidth": curves.bandwidth,
     "cameras": cameras.cameras,
+    "completed_photo": inpainting.completed_photo,
+    "completions": inpainting.completions,
+    "bandwidth_choice": curves.bandwidth_choice,
+    "bandwidth_scatter": signals.bandwidth_scatter,
+    "bump_places": signals.bump_places,
+    "complex_planes": equations.complex_planes,
+    "composition": pictures.composition,
     "curves": curves.curves,
+    "derivative_fits": pictures.derivative_fits,
     "derivatives": pictures.derivatives,
+    "distances": surfaces.distances,
+    "empirical_kernels": kernels.empirical_kernels,
+    "frames": recordings.frames,
     "images": pictures.images,
+    "kernel_matrices": kernels.kernel_matrices,
+    "kernel_rows": kernels.kernel_rows,
+    "kernel_spreading": kernels.kernel_spreading,
     "layers": curves.layers,
+    "light_of_points": scenes.light_of_points,
+    "positional_encoding": scenes.positional_encoding,
     "quality_for_bytes": curves.quality_for_bytes,
+    "quality_for_evaluations": scenes.quality_for_evaluations,
+    "reconstruction_curves": reconstructions.reconstruction_curves,
+    "reconstructions": reconstructions.reconstructions,
+    "samples_on_a_ray": scenes.samples_on_a_ray,
+    "sections": views.sections,
+    "sounds": recordings.sounds,
+    "tested_views": views.tested_views,
+    "training_dynamics": kernels.training_dynamics,
+    "views": scenes.views,
+    "wave_angles": signals.wave_angles,
+    "waves": equations.waves,
 }
 
 

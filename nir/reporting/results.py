@@ -61,6 +61,10 @@ class Results:
         """The run's training log."""
         return pd.read_csv(self.folder / run["place"] / "log.csv")
 
+    def predicted_curves(self, run: dict[str, Any], name: str) -> pd.DataFrame:
+        """Curves over `step` that theory predicted for the run."""
+        return pd.read_csv(self.folder / run["place"] / "predictions" / f"{name}.csv")
+
     def value(self, run: dict[str, Any], metric: str, split: str | None = None) -> float:
         """One number of one run; NaN where it was not measured."""
         of_run = self.metrics[

@@ -71,7 +71,9 @@ def read_published(paths: Sequence[Path]) -> pd.DataFrame:
 
 def table_of(plan: dict[str, Any], metrics: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     """One row for each (group, variant, split, metric): the mean over subjects and seeds."""
-    metrics = metrics.assign(value=pd.to_numeric(metrics["value"], errors="coerce"))
+    values = pd.to_numeric(metrics["value"], errors="coerce")
+    # A column of the unit "1" alone is read as whole numbers.
+    metrics = metrics.assign(value=values, unit=metrics["unit"].astype(str))
     keys = ["group", "variant", "split", "metric", "unit", "protocol"]
     grouped = metrics.groupby(keys, sort=False)
     table = grouped.agg(

@@ -27,8 +27,45 @@ class TaskEntry:
 
 
 TASKS = {
+    "nerf": TaskEntry("nir.tasks.nerf", "nir.recipes.nerf:NerfRecipe"),
+    "nerf_llff": TaskEntry("nir.tasks.nerf", "nir.recipes.nerf:LlffNerfRecipe"),
     "fourier_image": TaskEntry("nir.tasks.image", "nir.recipes.image:FourierImageRecipe"),
+    "fourier_kernel": TaskEntry("nir.tasks.kernel", "nir.recipes.kernel:KernelRecipe"),
+    "fourier_signals": TaskEntry("nir.tasks.signals", "nir.recipes.signals:SignalsRecipe"),
+    "fourier_stationarity": TaskEntry(
+        "nir.tasks.stationarity", "nir.recipes.signals:StationarityRecipe"
+    ),
+    "fourier_plane_waves": TaskEntry(
+        "nir.tasks.plane_waves", "nir.recipes.signals:PlaneWavesRecipe"
+    ),
+    "fourier_inverse_rendering": TaskEntry(
+        "nir.tasks.inverse_rendering", "nir.recipes.inverse_rendering:InverseRenderingRecipe"
+    ),
+    "fourier_shape": TaskEntry(
+        "nir.tasks.occupancy_field", "nir.recipes.occupancy_field:OccupancyFieldRecipe"
+    ),
+    "fourier_ct": TaskEntry("nir.tasks.reconstruction", "nir.recipes.reconstruction:CtRecipe"),
+    "fourier_mri": TaskEntry("nir.tasks.reconstruction", "nir.recipes.reconstruction:MriRecipe"),
+    "fourier_first_layer": TaskEntry(
+        "nir.tasks.first_layer", "nir.recipes.first_layer:FirstLayerRecipe"
+    ),
+    "fourier_chosen_bandwidth": TaskEntry(
+        "nir.tasks.chosen_bandwidth", "nir.recipes.first_layer:ChosenBandwidthRecipe"
+    ),
+    "audio": TaskEntry("nir.tasks.audio", "nir.recipes.recordings:AudioRecipe"),
+    "wave": TaskEntry("nir.tasks.wave", "nir.recipes.equations:WaveRecipe"),
+    "signed_distance": TaskEntry(
+        "nir.tasks.signed_distance", "nir.recipes.signed_distance:SignedDistanceRecipe"
+    ),
+    "video": TaskEntry("nir.tasks.video", "nir.recipes.recordings:VideoRecipe"),
+    "derivatives": TaskEntry("nir.tasks.derivatives", "nir.recipes.poisson:DerivativesRecipe"),
+    "helmholtz": TaskEntry("nir.tasks.helmholtz", "nir.recipes.equations:HelmholtzRecipe"),
     "siren_image": TaskEntry("nir.tasks.image", "nir.recipes.image:SirenImageRecipe"),
+    "image_completion": TaskEntry(
+        "nir.tasks.completion", "nir.recipes.inpainting:CompletionRecipe"
+    ),
+    "image_prior": TaskEntry("nir.tasks.inpainting", "nir.recipes.inpainting:PriorRecipe"),
+    "poisson": TaskEntry("nir.tasks.poisson", "nir.recipes.poisson:PoissonRecipe"),
     "siren_initialization": TaskEntry(
         "nir.tasks.initialization", "nir.recipes.initialization:InitializationRecipe"
     ),

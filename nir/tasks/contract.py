@@ -41,6 +41,14 @@ class Task(Protocol):
         """Return numbers to log beside the losses, such as the error on unseen pixels."""
         return {}
 
+    def restarted(self, step: int) -> bool:
+        """Whether the field was just started anew; asked before each step.
+
+        Then what the optimiser remembers of the old one is dropped. The decision may rest only on
+        `step` and on the field's own state, which checkpoints hold.
+        """
+        return False
+
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """Return Adam's parameter groups, for tasks with several learning rates."""
+        """Return the optimiser's parameter groups, for tasks with several learning rates."""
         return [{"params": list(self.field.parameters()), "lr": learning_rate}]

@@ -50,19 +50,24 @@ def pixel_coordinates(resolution: int, convention: str) -> Float[Tensor, "h w 2"
 
 
 def load_image(recipe: ImageRecipe, subject: Path) -> Float[Tensor, "h w c"]:
-    """Read a picture, crop its centre to a square and bring it to the recipe's resolution.
-
-    White shows through transparent pixels. Pictures are reduced by area, enlarged by cubics.
-    """
-    image = centre_crop_square(read_image(subject, colour=recipe.colour, background=1.0))
-    side = recipe.resolution
-    kind = "area" if side <= image.shape[0] else "bicubic"
-    image = resize_image(image, height=side, width=side, filter=kind)
+    """Read the picture of a recipe, blurred if it asks for that; see `square_image`."""
+    image = square_image(subject, side=recipe.resolution, colour=recipe.colour)
     if recipe.blur_pixels > 0:
         from scipy.ndimage import gaussian_filter  # half a second; few jobs need it
 
-        image = gaussian_filter(image, (recipe.blur_pixels, recipe.blur_pixels, 0))
-    return torch.from_numpy(image)
+        blur = (recipe.blur_pixels, recipe.blur_pixels, 0)
+        image = torch.from_numpy(gaussian_filter(image.numpy(), blur))
+    return image
+
+
+def square_image(subject: Path, *, side: int, colour: str) -> Float[Tensor, "h w c"]:
+    """Read a picture, crop its centre to a square and bring it to `side` pixels, in [0, 1].
+
+    White shows through transparent pixels. Pictures are reduced by area, enlarged by cubics.
+    """
+    image = centre_crop_square(read_image(subject, colour=colour, background=1.0))
+    kind = "area" if side <= image.shape[0] else "bicubic"
+    return torch.from_numpy(resize_image(image, height=side, width=side, filter=kind))
 
 
 def build(

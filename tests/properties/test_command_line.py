@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from nir.cli import main
+from nir.configuration import read_configuration
+from nir.experiments import experiments_of
 
 FAST = ["--device", "cpu", "--threads", "1"]
 TINY = ["--set", "steps=2", "resolution=16", "width=4", "derivatives=false"]
@@ -188,9 +190,12 @@ def test_a_really_full_disk_is_one_line_and_training_goes_on_once_there_is_space
 def test_status_counts_what_is_trained(tmp_path, capsys):
     root = Path(__file__).resolve().parents[2]
     options = ["--config", str(root / "config.yaml"), "--scale", "smoke"]
-    folder = tmp_path / "smoke/siren/image/camera/siren/seed0"
+    config = read_configuration(root / "config.yaml") | {"scale": "smoke"}
+    run = experiments_of(config)["siren/image"].runs[0]
+    folder = tmp_path / "smoke" / run.place
     folder.mkdir(parents=True)
     (folder / "model.pt").write_bytes(b"")
+    (folder / "recipe.json").write_text(json.dumps({"recipe": run.recipe.to_dict()}))
     main(["status", *options, "--results", str(tmp_path)])
     lines = capsys.readouterr().out.splitlines()
     siren = next(line for line in lines if line.startswith("siren/image "))

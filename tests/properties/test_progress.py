@@ -67,15 +67,28 @@ def test_durations_are_written_for_people():
 
 def test_status_counts_runs_and_shows_those_under_way(tmp_path):
     experiments = experiments_of(CONFIG)
-    place = tmp_path / experiments["siren/image"].runs[0].place
+    run = experiments["siren/image"].runs[0]
+    place = tmp_path / run.place
     place.mkdir(parents=True)
     (place / "model.pt").write_bytes(b"")
+    (place / "recipe.json").write_text(json.dumps({"recipe": run.recipe.to_dict()}))
     folder = tmp_path / ".checkpoints" / "0123"
     Progress(label="siren/image/camera/relu", steps=50, folder=folder).report(7, 0.1)
     lines = list(status_lines(experiments, tmp_path))
     assert "1/2 trained" in lines[0]
     assert "1/2 trained" in lines[1]
     assert "siren/image/camera/relu  step 7/50  loss 1.000e-01" in lines[2]
+
+
+def test_status_does_not_count_a_model_of_another_recipe(tmp_path):
+    experiments = experiments_of(CONFIG)
+    run = experiments["siren/image"].runs[0]
+    place = tmp_path / run.place
+    place.mkdir(parents=True)
+    (place / "model.pt").write_bytes(b"")
+    other = run.recipe.to_dict() | {"steps": 1}
+    (place / "recipe.json").write_text(json.dumps({"recipe": other}))
+    assert "0/2 trained" in next(status_lines(experiments, tmp_path))
 
 
 def test_status_tells_a_training_that_fell_silent(tmp_path):

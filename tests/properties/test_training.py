@@ -123,6 +123,18 @@ def test_the_logged_loss_is_the_sum_of_its_terms(undisturbed):
         assert row["loss"] == pytest.approx(row["loss_value"] + row["loss_size"], rel=1e-12)
 
 
+def test_gradient_descent_moves_weights_by_the_learning_rate_times_the_gradient(tmp_path):
+    task = Regression()
+    before = weights(task)
+    batch = task.batch(0, generator_for(0, "step", 0))
+    loss = sum(task.losses(batch).values())
+    gradients = torch.autograd.grad(loss, list(task.field.parameters()))
+    train(tmp_path, task, steps=1, optimiser="sgd", learning_rate=0.1)
+    expected = [b - 0.1 * g for b, g in zip(before, gradients, strict=True)]
+    for moved, value in zip(weights(task), expected, strict=True):
+        torch.testing.assert_close(moved, value)
+
+
 def test_no_steps_leave_the_start_and_one_row(tmp_path):
     task = Regression()
     before = weights(task)

@@ -80,7 +80,7 @@ class Project:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=400,
+            timeout=1200,
         )
 
     def plan(self, *arguments: str) -> list[Job]:

@@ -52,6 +52,22 @@ rule plot:
         " --log {log:q}"
 
 
+rule panel:
+    input:
+        f"{EXPERIMENT_FOLDER}/metrics.csv",
+    output:
+        f"{EXPERIMENT_FOLDER}/panel-{{panel}}.html",
+    log:
+        f"results/logs/{EXPERIMENT_FOLDER.removeprefix('results/')}/panel-{{panel}}.log",
+    localrule: True
+    params:
+        plan=plan_of,
+        code=fingerprint("nir.reporting.panels"),
+    shell:
+        "nir panel {wildcards.panel} --plan {params.plan:q} --metrics {input:q}"
+        " --results results/{wildcards.scale} --out {output:q} --log {log:q}"
+
+
 rule summarise:
     input:
         tables=[f"results/{SCALE}/{name}/table.csv" for name in EXPERIMENTS],

@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from nir.configuration import SCENES, check_configuration
+from nir.data.registry import registry
 from nir.errors import InputError
 from nir.experiments import experiments_of
 from nir.files import canonical_json
@@ -70,6 +71,7 @@ wildcard_constraints:
     seed="[0-9]+",
     figure="[a-z0-9_]+",
     capture="[A-Za-z0-9_-]+",
+    panel="[a-z0-9_]+",
 
 
 def run_of(wildcards):
@@ -121,7 +123,8 @@ def results_of(experiment):
     """Everything a person wants of one experiment."""
     folder = f"results/{SCALE}/{experiment.name}"
     figures = [f"{folder}/figure-{name}.png" for name in experiment.figures]
-    return [f"{folder}/table.csv", f"{folder}/table.md", *figures]
+    panels = [f"{folder}/panel-{name}.html" for name in experiment.panels]
+    return [f"{folder}/table.csv", f"{folder}/table.md", *figures, *panels]
 
 
 def recipe_of(wildcards):
@@ -145,6 +148,12 @@ def photos_of(wildcards):
 
 def photos_name_of(wildcards):
     return RUNS_OF_PHOTOS[wildcards.capture].subject
+
+
+def code_of_data(wildcards):
+    """Fingerprint of the code that makes a data set, where the project makes it."""
+    generated = registry()[wildcards.dataset].source == "generated"
+    return fingerprint("nir.data.generated" if generated else "nir.data.registry")
 
 
 def code_of_training(wildcards):

@@ -138,3 +138,31 @@ def _layer_deviations(axis: Axes, results: Results, run: dict, kinds: tuple[str,
         axis.plot(depth, np.maximum(deviations, 1e-12), "o-", color=colour(index), label=kind)
     axis.axhline(1, color="#999999", linewidth=0.8, linestyle="--")
     axis.set_yscale("log")
+
+
+def bandwidth_choice(results: Results) -> Figure:
+    """PSNR over fixed bandwidths with the chosen ones, and the curves they were chosen by."""
+    subject = results.subjects[0]
+    figure, (quality, criteria) = plt.subplots(1, 2, figsize=(9.6, 3.3), layout="constrained")
+    runs = list(results.runs(subject=subject))
+    fixed = [r for r in runs if not r["recipe"]["chosen_by"]]
+    chosen = [r for r in runs if r["recipe"]["chosen_by"]]
+    sigma = np.array([results.value(r, "sigma") for r in fixed])
+    order = np.argsort(sigma)
+    values = np.array([results.value(r, "psnr_float", "tested") for r in fixed])
+    quality.plot(sigma[order], values[order], "o-", color="#888888", label="fixed σ")
+    for index, run in enumerate(chosen):
+        place = results.value(run, "sigma"), results.value(run, "psnr_float", "tested")
+        quality.plot(*place, "D", ms=7, color=colour(index), label=run["label"])
+        candidates, criterion = results.array(run, "criterion")
+        rise = (criterion - criterion.min()) / (np.median(criterion) - criterion.min() + 1e-12)
+        criteria.plot(candidates, rise, color=colour(index), label=run["label"])
+        criteria.axvline(place[0], color=colour(index), linestyle=":", linewidth=1)
+    for axis in (quality, criteria):
+        axis.set_xscale("log")
+        axis.set_xlabel("σ of the frequencies")
+    quality.set_ylabel("PSNR on unseen pixels (dB)")
+    quality.legend(fontsize=7.5)
+    criteria.set_ylim(-0.2, 4)
+    criteria.set_ylabel("criterion above its lowest value")
+    return figure

@@ -118,9 +118,67 @@ def derivatives(results: Results) -> Figure:
     return figure
 
 
+def composition(results: Results) -> Figure:
+    """Two pictures, what every variant composed from their gradients, and the best answer."""
+    runs = list(results.runs(subject=results.subjects[0]))
+    titles = ["first picture", "second picture", "mean of both"]
+    names = ["picture-0", "picture-1", "image-reference"]
+    figure, axes = plt.subplots(
+        1,
+        len(runs) + 3,
+        figsize=(COLUMN_INCHES * (len(runs) + 3), 1.2 * COLUMN_INCHES),
+        layout="constrained",
+    )
+    for axis, name, title in zip(axes, names, titles, strict=False):
+        _show(axis, results.array(runs[0], name), title)
+    for axis, run in zip(axes[3:], runs, strict=True):
+        title = f"{run['label']}\n{results.value(run, 'psnr_8bit'):.2f} dB"
+        _show(axis, results.array(run, "image-prediction"), title)
+    return figure
+
+
+def derivative_fits(results: Results) -> Figure:
+    """Three fits a variant, each trained on one thing alone, and how far off it is there."""
+    runs = list(results.runs(subject=results.subjects[0]))
+    rows = {"value": "image", "gradient": "gradient", "laplacian": "laplacian"}
+    figure, axes = plt.subplots(
+        len(rows),
+        len(runs) + 1,
+        figsize=(COLUMN_INCHES * (len(runs) + 1), 3.45 * COLUMN_INCHES),
+        squeeze=False,
+        layout="constrained",
+    )
+    for row, (supervision, name) in zip(axes, rows.items(), strict=True):
+        truth = results.array(runs[0], f"from_{supervision}-{name}-reference")
+        scale = 1.0 if name == "image" else float(np.quantile(np.abs(truth), 0.99))
+        _ROWS[name](row[0], truth, scale)
+        row[0].text(
+            -0.06,
+            0.5,
+            f"trained on {supervision}",
+            transform=row[0].transAxes,
+            rotation=90,
+            va="center",
+            ha="right",
+        )
+        for axis, run in zip(row[1:], runs, strict=True):
+            found = results.array(run, f"from_{supervision}-{name}-prediction")
+            _ROWS[name](axis, found, scale)
+            axis.set_title(_fit_title(results, run, supervision, name), fontsize=8.5)
+    axes[0, 0].set_title("ground truth", fontsize=8.5)
+    return figure
+
+
+def _fit_title(results: Results, run: dict, supervision: str, name: str) -> str:
+    split = f"from_{supervision}-{name}"
+    if name == "image":
+        return f"{run['label']}\n{results.value(run, 'psnr_8bit', split):.2f} dB"
+    return f"relative error {results.value(run, 'relative_rmse', split):.2f}"
+
+
 def _derivative_title(results: Results, run: dict, name: str) -> str:
     if name == "image":
-        return f"{run['label']}\n{results.value(run, 'psnr_8bit', 'trained'):.2f} dB"
+        return f"{run['label']}\n{results.value(run, 'psnr_8bit'):.2f} dB"
     return f"relative error {results.value(run, 'relative_rmse', name):.2f}"
 
 

@@ -73,6 +73,7 @@ class Section:
     about: str
     figures: list[Picture]
     media: list[Medium]
+    panels: list[str]
     verdicts: list[Verdict]
     columns: list[str]
     rows: list[TableRow]
@@ -112,7 +113,7 @@ def write_page(plans: list[dict[str, Any]], *, scale: str, out: Path) -> None:
 
 def _section(plan: dict[str, Any], folder: Path) -> Section:
     place = folder / plan["name"]
-    table = pd.read_csv(place / "table.csv", keep_default_na=False)
+    table = pd.read_csv(place / "table.csv", keep_default_na=False, dtype={"unit": str})
     numbers = ["ours", "spread", "published", "difference"]
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
     rows = headline_rows(plan, table)
@@ -123,6 +124,7 @@ def _section(plan: dict[str, Any], folder: Path) -> Section:
         about=plan["about"],
         figures=[_picture(plan["name"], figure, folder) for figure in plan["figures"]],
         media=list(_media(plan, folder)),
+        panels=[f"{plan['name']}/panel-{panel}.html" for panel in plan["panels"]],
         verdicts=verdicts(plan, table),
         columns=list(dict.fromkeys(rows["name"])),
         rows=_table_rows(rows),

@@ -1,0 +1,200 @@
+"""What is predicted of a scene: views beside the truth, depth, videos, a mesh, and looks inside.
+
+Depth leaves this module in the units of the scene's files, along each camera's forward axis, also
+where rays were sampled in NDC. Pictures are kept as half floats, which hold 8-bit values exactly.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from nir.data.scenes import Scene
+from nir.data.toy import read_truth
+from nir.data.video import write_mp4
+from nir.geometry.cameras import Cameras
+from nir.geometry.paths import orbit_among, spiral
+from nir.geometry.rays import Rays, depth_from_ndc, ndc_rays, rays_of_image
+from nir.networks import parameter_count
+from nir.operators.occupancy import OccupancyGrid, box_of_rays
+from nir.operators.volume import RenderedImage, render_image
+from nir.predictions import Predictions
+from nir.recipes.nerf import NerfRecipe
+from nir.tasks.nerf_surface import predict_surface
+
+if TYPE_CHECKING:
+    from nir.tasks.nerf import NearestViewTask, NerfTask
+
+VIEW_METRICS = ("psnr_8bit", "ssim_tf")
+SYNTHETIC_SCENES = {"chair", "drums", "ficus", "hotdog", "lego", "materials", "mic", "ship"}
+LLFF_SCENES = {"fern", "flower", "fortress", "horns", "leaves", "orchids", "room", "trex"}
+FRAMES_PER_SECOND = 24
+KEPT_VIEWS = 4
+"""So many views' depth and error are kept for figures; the metrics see all."""
+
+
+def protocol_of(scene: Scene, recipe: NerfRecipe) -> str:
+    """The protocol of a scene's numbers: which pixels are compared with what."""
+    width, height = scene.images.shape[2], scene.images.shape[1]
+    tested = len(scene.splits["test"])
+    if scene.layout == "blender" and scene.name in SYNTHETIC_SCENES:
+        return f"nerf-synthetic-{width}-{recipe.background}-{tested}"
+    if scene.layout == "llff" and scene.name in LLFF_SCENES:
+        return f"llff-{recipe.shrink}-raw-hold8"
+    return f"{scene.name.replace('_', '-')}-{width}x{height}-{recipe.background}-{tested}"
+
+
+class Renderer:
+    """Renders views of a trained task, skipping what its own density says is empty."""
+
+    def __init__(self, task: NerfTask) -> None:
+        self.task, self.scene = task, task.scene
+        self.device = task.field.restarts.device
+        self.occupancy = self.occupied_cells() if task.recipe.skip_empty_space else None
+
+    def rays(self, cameras: Cameras, view: int) -> tuple[Rays, Rays]:
+        """A view's rays in the scene, and as they are sampled (in NDC or the same)."""
+        rays = rays_of_image(cameras, view, device=self.device)
+        return rays, ndc_rays(rays, cameras.intrinsics) if self.scene.ndc else rays
+
+    def render(self, cameras: Cameras, view: int) -> RenderedImage:
+        """Render one view."""
+        field = self.task.field
+        rays = self.rays(cameras, view)[1]
+        return render_image(
+            field.coarse, field.fine, rays, self.task.settings, occupancy=self.occupancy
+        )
+
+    def depth(self, cameras: Cameras, view: int, depth: torch.Tensor) -> NDArray[np.float32]:
+        """Rendered depth in the units of the scene's files."""
+        if self.scene.ndc:
+            depth = depth_from_ndc(depth, self.rays(cameras, view)[0].to("cpu"))
+        return (depth.numpy() * self.scene.world_from_scene.scale).astype(np.float32)
+
+    def box(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The box that holds all that the cameras can see, where rays are sampled."""
+        views = range(len(self.scene.cameras))
+        corners = [self.rays(self.scene.cameras, view)[1][:: self._last_row()] for view in views]
+        parts = [part[:, :: part.shape[1] - 1].flat() for part in corners]
+        rays = Rays(
+            torch.cat([part.origins for part in parts]),
+            torch.cat([part.directions for part in parts]),
+            torch.cat([part.view_directions for part in parts]),
+        )
+        return box_of_rays(rays, self.task.settings.near, self.task.settings.far)
+
+    def _last_row(self) -> int:
+        return self.scene.cameras.intrinsics.height - 1
+
+    def occupied_cells(self) -> OccupancyGrid:
+        """Where either field holds anything."""
+        field = self.task.field
+        fields = [f.density for f in (field.coarse, field.fine) if f is not None]
+        return OccupancyGrid.from_density(
+            fields, *self.box(), resolution=self.task.recipe.occupancy_resolution
+        )
+
+
+def predict_scene(task: NerfTask, out: Path) -> None:
+    """Write everything that a trained scene shows."""
+    predictions = Predictions(out, protocol_of(task.scene, task.recipe))
+    renderer = Renderer(task)
+    _predict_views(task, predictions, renderer)
+    recipe = task.recipe
+    predictions.number("parameters", parameter_count(task.field), "1")
+    predictions.number("evaluations_per_ray", recipe.evaluations_per_ray, "1")
+    if renderer.occupancy is not None:
+        predictions.number("occupied_share", renderer.occupancy.occupied_share, "1")
+    if recipe.inspected:
+        from nir.tasks.nerf_inspection import inspect
+
+        inspect(task, renderer, predictions)
+    if recipe.meshed and not task.scene.ndc:
+        predict_surface(task, renderer, predictions)
+    if recipe.video_frames:
+        write_videos(renderer, out, recipe.video_frames)
+    predictions.write()
+
+
+def predict_nearest_views(task: NearestViewTask, out: Path) -> None:
+    """Write the nearest photograph for each test view."""
+    predictions = Predictions(out, protocol_of(task.scene, task.recipe))
+    for number, view in enumerate(task.scene.splits["test"]):
+        found = task.scene.images[task.nearest(int(view))]
+        _compare_view(predictions, number, found, task.scene.images[view], task.recipe)
+    predictions.number("parameters", 0, "1")
+    predictions.write()
+
+
+def _compare_view(
+    predictions: Predictions,
+    number: int,
+    predicted: Float[np.ndarray, "height width 3"],
+    truth: Float[np.ndarray, "height width 3"],
+    recipe: NerfRecipe,
+) -> None:
+    metrics = (*VIEW_METRICS, "lpips_vgg") if recipe.perceptual else VIEW_METRICS
+    pictures = (np.clip(picture, 0, 1).astype(np.float16) for picture in (predicted, truth))
+    predictions.compare(f"test-{number:03d}", *pictures, metrics=metrics, split="test")
+
+
+def _predict_views(task: NerfTask, predictions: Predictions, renderer: Renderer) -> None:
+    scene = task.scene
+    truth = true_depths(task)
+    for number, view in enumerate(scene.splits["test"]):
+        rendered = renderer.render(scene.cameras, int(view))
+        colour = rendered.colour.float().numpy()
+        _compare_view(predictions, number, colour, scene.images[view], task.recipe)
+        depth = renderer.depth(scene.cameras, int(view), rendered.depth)
+        if truth is not None:
+            predictions.compare(
+                f"depth-{number:03d}",
+                depth,
+                truth[number],
+                metrics=("median_relative_depth_error",),
+                split="depth",
+            )
+        elif number < KEPT_VIEWS:
+            predictions.array(f"depth-{number:03d}-prediction", depth)
+        if number < KEPT_VIEWS:
+            predictions.array(f"opacity-{number:03d}", rendered.opacity.numpy().astype(np.float16))
+
+
+def true_depths(task: NerfTask) -> Float[np.ndarray, "views height width"] | None:
+    """True depth of the test views in the units of the files, where a toy scene tells it."""
+    if not (task.subject / "toy.json").is_file() or task.recipe.shrink > 1:
+        return None
+    if task.scene.layout == "blender":
+        return read_truth(task.subject, "test")[0][:: task.recipe.test_skip]
+    return read_truth(task.subject)[0][task.scene.splits["test"]]
+
+
+def write_videos(renderer: Renderer, out: Path, count: int) -> None:
+    """Write path.mp4 and path-depth.mp4 along a closed path: a spiral, or an orbit."""
+    from matplotlib import colormaps
+
+    scene = renderer.scene
+    cameras = scene.cameras[scene.splits["train"]]
+    path = (
+        spiral(cameras, near=scene.near, far=scene.far, count=count)
+        if scene.ndc
+        else orbit_among(cameras, count)
+    )
+    along = Cameras(path, scene.cameras.intrinsics)
+    views = [renderer.render(along, frame) for frame in range(count)]
+    colours = [view.colour.float().numpy() for view in views]
+    # Near is bright; what the ray misses is dark.
+    nearness = [
+        (view.opacity * (1 - view.depth) if scene.ndc else view.disparity).numpy() for view in views
+    ]
+    low, high = np.percentile(nearness, [2, 98])
+    shades = [np.clip((near - low) / max(high - low, 1e-9), 0, 1) for near in nearness]
+    depths = [colormaps["inferno"](shade)[..., :3].astype(np.float32) for shade in shades]
+    speed = max(1.0, min(FRAMES_PER_SECOND, count / 4))
+    write_mp4(out / "path.mp4", colours, frames_per_second=speed)
+    write_mp4(out / "path-depth.mp4", depths, frames_per_second=speed)

@@ -1,0 +1,92 @@
+"""The surface of a radiance field: where its density passes a threshold, with colours.
+
+The threshold and the box are the recipe's and the density's own: `mesh_density` (50 is the value of
+NeRF's notebook) in the box of cells that hold anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import trimesh
+from numpy.typing import NDArray
+
+from nir.errors import InputError
+from nir.geometry.meshing import marching_cubes_of
+from nir.predictions import Item, Predictions
+
+if TYPE_CHECKING:
+    from nir.tasks.nerf import NerfTask
+    from nir.tasks.nerf_predictions import Renderer
+
+SURFACE_METRICS = ("chamfer_l1", "f_score")
+
+
+def surface_of(task: NerfTask, renderer: Renderer) -> trimesh.Trimesh:
+    """Marching cubes on the density of the field that is seen, in the units of the scene's files.
+
+    Vertices get the colour seen straight from outside. Scenes sampled in NDC have no box of finite
+    size and are refused.
+    """
+    if task.scene.ndc:
+        raise InputError(
+            f"{task.subject}: seen from one side and sampled in NDC, it has no closed surface to "
+            "mesh; mesh scenes that are seen from all around"
+        )
+    grid = renderer.occupied_cells()
+    vertices, faces = marching_cubes_of(
+        task.field.seen.density,
+        grid.lower.cpu().numpy(),
+        grid.upper.cpu().numpy(),
+        resolution=task.recipe.mesh_resolution,
+        level=task.recipe.mesh_density,
+        device=renderer.device,
+    )
+    mesh = trimesh.Trimesh(vertices, faces, process=False)
+    mesh.visual.vertex_colors = _colours_from_outside(task, mesh)
+    mesh.vertices = task.scene.world_from_scene.points(np.asarray(mesh.vertices))
+    return mesh
+
+
+@torch.no_grad()
+def _colours_from_outside(task: NerfTask, mesh: trimesh.Trimesh) -> NDArray[np.uint8]:
+    device = task.field.restarts.device
+    points = torch.as_tensor(np.asarray(mesh.vertices), dtype=torch.float32, device=device)
+    inward = -torch.as_tensor(np.array(mesh.vertex_normals), dtype=torch.float32, device=device)
+    parts = [
+        task.field.seen(some, direction)[0]
+        for some, direction in zip(points.split(2**16), inward.split(2**16), strict=True)
+    ]
+    return (torch.cat(parts).cpu().numpy() * 255).round().astype(np.uint8)
+
+
+def predict_surface(task: NerfTask, renderer: Renderer, predictions: Predictions) -> None:
+    """Write mesh.ply and mesh.glb, and compare the surface where the scene tells the true one.
+
+    Surfaces are compared in a unit in which the true one's box has the longest edge 1. The true one
+    includes what no camera sees, such as the underside, which completeness counts.
+    """
+    mesh = surface_of(task, renderer)
+    folder = predictions.folder
+    (folder / "mesh.ply").write_bytes(mesh.export(file_type="ply"))
+    (folder / "mesh.glb").write_bytes(mesh.export(file_type="glb"))
+    if not (task.subject / "toy.json").is_file():
+        return
+    truth = trimesh.load(task.subject / "mesh.ply", force="mesh", process=False)
+    centre, edge = truth.bounds.mean(axis=0), truth.extents.max()
+    names = ("surface-prediction.ply", "surface-reference.ply")
+    for name, surface in zip(names, (mesh, truth), strict=True):
+        unit = trimesh.Trimesh((surface.vertices - centre) / edge, surface.faces, process=False)
+        (folder / name).write_bytes(unit.export(file_type="ply"))
+    predictions.items.append(
+        Item(
+            name="surface",
+            split="surface",
+            prediction=names[0],
+            reference=names[1],
+            metrics=SURFACE_METRICS,
+            protocol=predictions.protocol,
+        )
+    )
