@@ -1,5 +1,6 @@
 # What the rules share: the experiments of this configuration, and which files a run needs.
 import fcntl
+import shlex
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from nir.configuration import SCENES, check_configuration
+from nir.configuration import SCENES, check_configuration, with_defaults
 from nir.data.registry import registry
 from nir.errors import InputError
 from nir.experiments import experiments_of
@@ -16,14 +17,16 @@ from nir.fingerprints import fingerprint
 from nir.metrics import METRIC_MODULES
 
 # Rules call `nir` from the environment that runs Snakemake, activated or not.
-shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")
+shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 
 def load_experiments():
     """All experiments of the configuration; what is wrong with it is one line."""
     schema = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
     try:
-        check_configuration(config, yaml.safe_load(schema.read_text()))
+        known = yaml.safe_load(schema.read_text())
+        check_configuration(config, known)
+        config.update(with_defaults(config, known))
         return experiments_of(config)
     except InputError as error:
         logger.error(f"nir: {error}")
@@ -164,6 +167,14 @@ def code_of_training(wildcards):
 def plan_of(wildcards):
     """What evaluation, tables and figures need to know of an experiment."""
     return canonical_json(experiment_of(wildcards).plan())
+
+
+def runs_of(wildcards):
+    """What evaluation needs to know of an experiment: its runs, not how they are shown."""
+    plan = experiment_of(wildcards).plan()
+    keys = ("place", "group", "subject", "variant", "seed")
+    runs = [{key: run[key] for key in keys} for run in plan["runs"]]
+    return canonical_json({"name": plan["name"], "runs": runs})
 
 
 def title_of(wildcards):
