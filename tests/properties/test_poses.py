@@ -14,6 +14,7 @@ from nir.data.registry import bundled_folder
 from nir.data.scenes import load_scene, read_llff_cameras
 from nir.data.toy import generate_toy_photos
 from nir.errors import InputError
+from nir.experiments import experiments_of
 from nir.files import sha256_of_file
 from nir.geometry.cameras import Cameras, opencv_from_llff
 from nir.geometry.similarity import align_cameras, pose_errors
@@ -141,6 +142,24 @@ def test_a_folder_that_holds_something_else_is_not_overwritten(toy_photos, captu
     with pytest.raises(InputError, match="something else"):
         estimate_poses(toy_photos, tmp_path, say=lambda _: None)
     assert (tmp_path / "thesis.txt").exists()
+
+
+def test_an_experiment_on_photos_trains_on_the_scene_that_is_made_of_them(tmp_path):
+    (tmp_path / "holiday").mkdir()
+    entry = {
+        "task": "siren_image",
+        "subjects": ["toy_photos", str(tmp_path / "holiday")],
+        "variants": {"one": {}},
+    }
+    values = {"scale": "smoke", "seeds": {"smoke": 1}, "experiments": {"nerf/capture": entry}}
+
+    def trained_on() -> list[str]:
+        runs = experiments_of(values)["nerf/capture"].runs
+        return [run.trained_on for run in runs]
+
+    assert trained_on() == entry["subjects"]
+    entry["photos"] = True
+    assert trained_on() == ["results/scenes/toy_photos", "results/scenes/holiday"]
 
 
 def test_frusta_end_at_the_corners_of_the_image():
