@@ -12,6 +12,9 @@ from jsonschema.exceptions import ValidationError, best_match
 
 from nir.errors import InputError, unknown_name
 
+SCENES = "results/scenes"
+"""Where folders of photos become scenes with poses (experiments with `photos: true`)."""
+
 
 def read_configuration(path: Path) -> dict[str, Any]:
     """Read a YAML file safely."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from nir.configuration import SCENES
 from nir.data.registry import registry
 from nir.errors import InputError, unknown_name
 from nir.files import canonical_json
@@ -34,6 +35,7 @@ class Run:
     variant: str
     seed: int
     recipe: Recipe
+    photos: bool = False
 
     @property
     def place(self) -> str:
@@ -44,6 +46,11 @@ class Run:
     def dataset(self) -> str | None:
         """The registry's name of the subject, or None for a file of the user's own."""
         return self.subject if self.subject in registry() else None
+
+    @property
+    def trained_on(self) -> str:
+        """What training reads: the subject, or the scene that pose estimation makes of photos."""
+        return f"{SCENES}/{self.subject_name}" if self.photos else self.subject
 
     def recipe_json(self) -> str:
         """The recipe in its one spelling; it travels as a parameter of rules."""
@@ -184,6 +191,7 @@ def _runs(name: str, entry: Mapping[str, Any], config: Mapping[str, Any], where:
                     variant=variant,
                     seed=seed,
                     recipe=recipe,
+                    photos=entry.get("photos", False),
                 )
 
 

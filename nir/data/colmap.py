@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,23 +64,27 @@ def estimate_poses(
     longer_side: int = 1600,
     factors: Sequence[int] | None = None,
     least_share: float = LEAST_SHARE,
+    threads: int = 0,
     say: Say | None = None,
 ) -> Capture:
     """Estimate the cameras of a folder of photos and write the scene folder `out`, whole.
 
     longer_side: photos are shrunk to this many pixels for finding features. factors: which
-    `images_{factor}` to write; by default 1, 2, 4 and 8 while a side keeps 64 pixels. say: takes
-    progress, line by line (default: the terminal).
+    `images_{factor}` to write; by default 1, 2, 4 and 8 while a side keeps 64 pixels. threads: 0 is
+    all cores. say: takes progress, line by line (default: the terminal).
 
     Fewer registered than `least_share` of the photos is an `InputError` that says what to
     photograph differently. The same photos and seed give the same bytes.
     """
     photos, out, say = Path(photos), Path(out), say or _say_to_terminal
+    _require_replaceable(out)
     with tempfile.TemporaryDirectory(prefix="nir-poses-") as name:
         scratch = Path(name)
         prepared = prepare_photos(photos, scratch / "photos")
         say(f"{photos}: {len(prepared.names)} photos, {prepared.width} x {prepared.height}")
-        mapping = map_photos(prepared, scratch, seed=seed, longer_side=longer_side, say=say)
+        mapping = map_photos(
+            prepared, scratch, seed=seed, longer_side=longer_side, threads=threads, say=say
+        )
         unregistered = _unregistered(prepared, mapping)
         _require_enough(photos, prepared, mapping, unregistered, least_share)
         capture = _write_scene(prepared, mapping, unregistered, out, scratch, factors)
@@ -139,10 +144,14 @@ def _write_scene(
     return capture
 
 
-def _replacing(out: Path) -> Any:
-    """A staging folder that takes the place of `out`, an earlier scene included."""
+def _require_replaceable(out: Path) -> None:
+    """An earlier scene of photos may be replaced; nothing else is ever removed."""
     if out.exists() and not (out / "capture.json").is_file() and any(out.iterdir()):
         raise InputError(f"{out}: holds something else than a scene of photos; name a new folder")
+
+
+def _replacing(out: Path) -> AbstractContextManager[Path]:
+    """A staging folder that takes the place of `out`, an earlier scene included."""
     shutil.rmtree(out, ignore_errors=True)
     return appearing_whole(out)
 

@@ -40,10 +40,13 @@ class Mapping:
     matching: str
 
 
-def map_photos(photos: PhotoSet, folder: Path, *, seed: int, longer_side: int, say: Say) -> Mapping:
+def map_photos(
+    photos: PhotoSet, folder: Path, *, seed: int, longer_side: int, threads: int, say: Say
+) -> Mapping:
     """Estimate cameras and points of prepared photos, in the scratch folder `folder`.
 
     longer_side: images are shrunk to this many pixels for features (poses refer to the full size).
+    threads: for features and matching; 0 is all cores. It changes no result.
     """
     import pycolmap
 
@@ -58,8 +61,8 @@ def map_photos(photos: PhotoSet, folder: Path, *, seed: int, longer_side: int, s
             image_names=list(photos.names),
             options=_reader_options(pycolmap, photos),
         )
-        _extract(pycolmap, database, photos, longer_side, say)
-        matching = _match(pycolmap, database, len(photos.names), seed, say)
+        _extract(pycolmap, database, photos, longer_side, threads or -1, say)
+        matching = _match(pycolmap, database, len(photos.names), seed, threads or -1, say)
         models = _map(pycolmap, database, photos, folder, seed, say)
     model = max(models, key=lambda found: found.num_reg_images(), default=None)
     missing = _reasons(pycolmap, database, photos, model, models)
@@ -76,8 +79,11 @@ def _reader_options(pycolmap: Any, photos: PhotoSet) -> Any:
     return options
 
 
-def _extract(pycolmap: Any, database: Path, photos: PhotoSet, longer_side: int, say: Say) -> None:
+def _extract(
+    pycolmap: Any, database: Path, photos: PhotoSet, longer_side: int, threads: int, say: Say
+) -> None:
     options = pycolmap.FeatureExtractionOptions()
+    options.num_threads = threads
     options.max_image_size = longer_side
     options.use_gpu = False
     with _watched("features", database, "keypoints", len(photos.names), "photos", say):
@@ -92,10 +98,11 @@ def _extract(pycolmap: Any, database: Path, photos: PhotoSet, longer_side: int, 
         )
 
 
-def _match(pycolmap: Any, database: Path, count: int, seed: int, say: Say) -> str:
+def _match(pycolmap: Any, database: Path, count: int, seed: int, threads: int, say: Say) -> str:
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = seed
     options = pycolmap.FeatureMatchingOptions()
+    options.num_threads = threads
     options.use_gpu = False
     shared = {
         "matching_options": options,

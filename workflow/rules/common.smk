@@ -8,7 +8,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from nir.configuration import check_configuration, with_defaults
+from nir.configuration import SCENES, check_configuration, with_defaults
 from nir.data.registry import registry
 from nir.errors import InputError
 from nir.experiments import experiments_of
@@ -56,6 +56,7 @@ SCALE = config["scale"]
 DATA_ROOT = config["data_root"]
 CHAPTERS = list(dict.fromkeys(e.chapter for e in EXPERIMENTS.values()))
 RUNS = {f"results/{SCALE}/{r.place}": r for e in EXPERIMENTS.values() for r in e.runs}
+RUNS_OF_PHOTOS = {run.subject_name: run for run in RUNS.values() if run.photos}
 PUBLISHED = sorted(
     str(path) for path in Path(workflow.basedir, "workflow/published").glob("*.csv")
 )
@@ -72,6 +73,7 @@ wildcard_constraints:
     variant="[A-Za-z0-9_]+",
     seed="[0-9]+",
     figure="[a-z0-9_]+",
+    capture="[A-Za-z0-9_-]+",
     panel="[a-z0-9_]+",
 
 
@@ -86,8 +88,10 @@ def experiment_of(wildcards):
 
 
 def subject_of(wildcards):
-    """What a run is trained on: the receipt of a data set, or a file of the user's own."""
+    """What a run is trained on: a data set's receipt, a scene of photos, or a user's file."""
     run = run_of(wildcards)
+    if run.photos:
+        return run.trained_on
     return f"results/data/{run.dataset}.json" if run.dataset else run.subject
 
 
@@ -136,7 +140,17 @@ def task_of(wildcards):
 
 
 def subject_name_of(wildcards):
-    return run_of(wildcards).subject
+    return run_of(wildcards).trained_on
+
+
+def photos_of(wildcards):
+    """The folder of photos, or the receipt of the data set, that a scene is made from."""
+    run = RUNS_OF_PHOTOS[wildcards.capture]
+    return f"results/data/{run.dataset}.json" if run.dataset else run.subject
+
+
+def photos_name_of(wildcards):
+    return RUNS_OF_PHOTOS[wildcards.capture].subject
 
 
 def code_of_data(wildcards):
