@@ -36,7 +36,9 @@ def inspect(task: NerfTask, renderer: Renderer, predictions: Predictions) -> Non
     cameras, view = task.scene.cameras, int(task.scene.splits["test"][0])
     rendered = renderer.render(cameras, view)
     rays = renderer.rays(cameras, view)[1]
-    opaque = (rendered.opacity > 0.95).to(rays.origins.device)
+    background = task.scene.background if task.scene.background is not None else -1.0
+    differs = (rendered.colour - background).abs().amax(-1) > 0.15
+    opaque = ((rendered.opacity > 0.95) & differs).to(rays.origins.device)
     if not bool(opaque.any()):
         opaque = torch.ones_like(opaque)
     rows, columns = _some_of(opaque)

@@ -70,8 +70,13 @@ class Renderer:
             field.coarse, field.fine, rays, self.task.settings, occupancy=self.occupancy
         )
 
-    def depth(self, cameras: Cameras, view: int, depth: torch.Tensor) -> NDArray[np.float32]:
-        """Rendered depth in the units of the scene's files."""
+    def depth(self, cameras: Cameras, view: int, rendered: RenderedImage) -> NDArray[np.float32]:
+        """Expected depth of what each ray meets, in the units of the scene's files.
+
+        NeRF's expected depth lacks what a ray misses; it is divided by the opacity here, so that
+        edges and haze are not drawn towards the camera.
+        """
+        depth = rendered.depth / rendered.opacity.clamp_min(1e-3)
         if self.scene.ndc:
             depth = depth_from_ndc(depth, self.rays(cameras, view)[0].to("cpu"))
         return (depth.numpy() * self.scene.world_from_scene.scale).astype(np.float32)
@@ -150,7 +155,7 @@ def _predict_views(task: NerfTask, predictions: Predictions, renderer: Renderer)
         rendered = renderer.render(scene.cameras, int(view))
         colour = rendered.colour.float().numpy()
         _compare_view(predictions, number, colour, scene.images[view], task.recipe)
-        depth = renderer.depth(scene.cameras, int(view), rendered.depth)
+        depth = renderer.depth(scene.cameras, int(view), rendered)
         if truth is not None:
             predictions.compare(
                 f"depth-{number:03d}",

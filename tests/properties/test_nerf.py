@@ -18,6 +18,7 @@ from nir.evaluation import compute_metrics
 from nir.fields_radiance import RadianceField
 from nir.importing.nerf_pytorch import import_checkpoint
 from nir.networks import parameter_count
+from nir.operators.volume import RenderedImage
 from nir.predictions import read_array, read_predictions
 from nir.random import generator_for
 from nir.recipes.nerf import LlffNerfRecipe, NerfRecipe
@@ -216,7 +217,9 @@ def test_depth_of_a_forward_facing_scene_is_in_the_units_of_its_files(toy_forwar
     origin = rays.origins[..., 2] + to_near * rays.directions[..., 2]
     beyond = in_scene - to_near
     parameter = 1 - origin / (origin + beyond * rays.directions[..., 2])
-    found = renderer.depth(task.scene.cameras, view, parameter.float())
+    half = torch.full_like(in_scene, 0.5).float()  # half of the light is absorbed, all of it there
+    image = RenderedImage(torch.zeros(*truth.shape, 3), half, half * parameter.float(), half)
+    found = renderer.depth(task.scene.cameras, view, image)
     np.testing.assert_allclose(found, truth, rtol=2e-4)
 
 
