@@ -56,7 +56,6 @@ METRICS = {
     "lpips_vgg": Metric("nir.metrics.perceptual:lpips_vgg", "1", False, needs_weights=True),
     "lpips_alex": Metric("nir.metrics.perceptual:lpips_alex", "1", False, needs_weights=True),
     "iou_points": Metric("nir.metrics.occupancy:iou_points", "1", True),
-    "mse": Metric("nir.metrics.image:mean_squared_error", "1", False),
     "deviation_of_start": Metric("nir.metrics.curves:deviation_of_start", "1", False),
     "mean_log_ratio": Metric("nir.metrics.curves:mean_log_ratio", "1", False),
     "relative_rmse": Metric("nir.metrics.image:relative_rmse", "1", False),
