@@ -39,4 +39,5 @@ rule all:
     input:
         f"results/{SCALE}/index.html",
         f"results/{SCALE}/summary.csv",
+        all_results(),
     localrule: True

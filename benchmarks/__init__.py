@@ -1,1 +1,1 @@
-"""Measured against the plainest correct code in one run; results stand beside the machine's name."""
+"""Measured against the plainest correct code in one run, and on which machine."""

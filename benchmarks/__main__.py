@@ -1,4 +1,4 @@
-"""`python -m benchmarks` runs every benchmark; `python -m benchmarks NAME [OPTIONS]` one of them."""
+"""`python -m benchmarks` runs every benchmark, `python -m benchmarks NAME [OPTIONS]` one."""
 
 from __future__ import annotations
 

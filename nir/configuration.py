@@ -12,6 +12,9 @@ from jsonschema.exceptions import ValidationError, best_match
 
 from nir.errors import InputError, unknown_name
 
+SCENES = "results/scenes"
+"""Where folders of photos become scenes with poses (experiments with `photos: true`)."""
+
 
 def read_configuration(path: Path) -> dict[str, Any]:
     """Read a YAML file safely."""
@@ -35,6 +38,13 @@ def check_configuration(
         raise InputError(_message(error, where))
 
 
+def with_defaults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in the defaults that the schema gives to keys at the top."""
+    properties = schema["properties"].items()
+    defaults = {key: value["default"] for key, value in properties if "default" in value}
+    return {**defaults, **config}
+
+
 def _message(error: ValidationError, where: str) -> str:
     place = f"{where}: " + ".".join(map(str, error.absolute_path))
     if error.validator == "additionalProperties":
@@ -52,6 +62,10 @@ def _message(error: ValidationError, where: str) -> str:
         expected = error.validator_value
         expected = expected if isinstance(expected, str) else " or ".join(expected)
         return f"{place}: {expected} is expected, not {error.instance!r}"
+    if error.validator == "anyOf" and "description" in error.schema:
+        return f"{place}: {error.instance!r} is not of the kind expected: " + " ".join(
+            error.schema["description"].split()
+        )
     return f"{place}: {error.message}"
 
 

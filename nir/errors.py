@@ -14,6 +14,10 @@ class InputError(ValueError):
     """Something that the user gave cannot be used: a file, a key, a value, a folder."""
 
 
+class MissingWeightsError(InputError):
+    """A metric's trained network is not on the disk; the number is left out, with a note."""
+
+
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """Return the known name closest to `name`, or None when nothing comes close.
 

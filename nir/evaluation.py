@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nir.errors import InputError
+from nir.errors import InputError, MissingWeightsError
 from nir.files import read_json, sha256_of_file, write_json, write_text
 from nir.fingerprints import fingerprint
 from nir.metrics import METRIC_MODULES, metric
@@ -39,7 +39,8 @@ def evaluate_run(run_folder: Path, *, weights_folder: Path | None = None) -> dic
     }
     if path.is_file():
         kept = read_json(path)
-        if all(kept.get(key) == value for key, value in stamp.items()):
+        waiting = any(row["note"] for row in kept.get("metrics", ()))  # weights may have come
+        if not waiting and all(kept.get(key) == value for key, value in stamp.items()):
             return kept
     predictions = read_predictions(predictions_folder)
     rows = compute_metrics(predictions, weights_folder=weights_folder)
@@ -63,9 +64,7 @@ def compute_metrics(
             of_key = values[key]
             try:
                 of_key[item.name] = _value(predictions, item, name, weights_folder)
-            except InputError as error:
-                if not metric(name).needs_weights:
-                    raise
+            except MissingWeightsError as error:
                 notes[key] = str(error)
     rows = [_row(key, metric(key.metric).unit, values[key], notes[key]) for key in values]
     return rows + [
@@ -96,7 +95,8 @@ def _row(key: RowKey, unit: str, items: dict[str, float], note: str) -> dict[str
 def _value(predictions: Predictions, item: Item, name: str, weights_folder: Path | None) -> float:
     prediction = _read(predictions.folder / item.prediction)
     reference = _read(predictions.folder / item.reference)
-    if metric(name).compares == "arrays" and prediction.shape != reference.shape:
+    both = isinstance(prediction, np.ndarray) and isinstance(reference, np.ndarray)
+    if both and metric(name).compares == "arrays" and prediction.shape != reference.shape:
         raise InputError(
             f"{predictions.folder / item.prediction}: shape {prediction.shape} differs from the "
             f"reference's {reference.shape}; predict again"

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from nir.configuration import SCENES
 from nir.data.registry import registry
 from nir.errors import InputError, unknown_name
 from nir.files import canonical_json
 from nir.fingerprints import fingerprint
 from nir.recipes.base import Recipe
-from nir.tasks import task_entry
+from nir.tasks import TASKS, task_entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class Run:
     variant: str
     seed: int
     recipe: Recipe
+    photos: bool = False
 
     @property
     def place(self) -> str:
@@ -44,6 +46,11 @@ class Run:
     def dataset(self) -> str | None:
         """The registry's name of the subject, or None for a file of the user's own."""
         return self.subject if self.subject in registry() else None
+
+    @property
+    def trained_on(self) -> str:
+        """What training reads: the subject, or the scene that pose estimation makes of photos."""
+        return f"{SCENES}/{self.subject_name}" if self.photos else self.subject
 
     def recipe_json(self) -> str:
         """The recipe in its one spelling; it travels as a parameter of rules."""
@@ -111,13 +118,16 @@ def training_code(task: str) -> str:
 
 def experiments_of(config: Mapping[str, Any]) -> dict[str, Experiment]:
     """Expand all experiments of a configuration at its scale."""
-    return {name: _experiment(name, config) for name in config["experiments"]}
+    experiments = {name: _experiment(name, config) for name in config["experiments"]}
+    return {name: experiment for name, experiment in experiments.items() if experiment.runs}
 
 
 def _experiment(name: str, config: Mapping[str, Any]) -> Experiment:
     entry = config["experiments"][name]
     scale = config["scale"]
     where = f"config.yaml: experiments.{name}"
+    _check_task(entry, where)
+    _check_variants(entry, where)
     runs = tuple(_runs(name, entry, config, where))
     folders = [run.place for run in runs]
     if len(set(folders)) < len(folders):
@@ -138,13 +148,35 @@ def _experiment(name: str, config: Mapping[str, Any]) -> Experiment:
     )
 
 
+def _check_task(entry: Mapping[str, Any], where: str) -> None:
+    """Name the task, and the keys of every scale's budget, that do not exist."""
+    if entry["task"] not in TASKS:
+        raise InputError(f"{where}.task: {unknown_name('task', entry['task'], TASKS)}")
+    recipe_class = task_entry(entry["task"]).recipe_class()
+    for scale, budget in entry.get("budget", {}).items():
+        recipe_class.from_dict(budget, where=f"{where}.budget.{scale}")
+
+
+def _check_variants(entry: Mapping[str, Any], where: str) -> None:
+    """Name the first variant that is spoken of and does not exist."""
+    named = [("labels", variant) for variant in entry.get("labels", {})]
+    for scale, variants in entry.get("select", {}).items():
+        named += [(f"select.{scale}", variant) for variant in variants]
+    for pattern, by_variant in entry.get("per_subject", {}).items():
+        named += [(f"per_subject.{pattern}", variant) for variant in by_variant]
+    for claim in entry.get("claims", ()):
+        variants = (claim.get("better", ""), *claim.get("than", ()))
+        named += [("claims", variant) for variant in variants if variant]
+    for place, variant in named:
+        if variant not in entry["variants"]:
+            known = unknown_name("variant", variant, entry["variants"])
+            raise InputError(f"{where}.{place}: {known}")
+
+
 def _runs(name: str, entry: Mapping[str, Any], config: Mapping[str, Any], where: str):
     scale = config["scale"]
     variants = entry["variants"]
     chosen = entry.get("select", {}).get(scale, list(variants))
-    for variant in chosen:
-        if variant not in variants:
-            raise InputError(f"{where}.select: {unknown_name('variant', variant, variants)}")
     for subject in _at_scale(entry["subjects"], scale, f"{where}.subjects"):
         subject_name, group = _subject_name(subject), _group(subject, entry)
         for variant in chosen:
@@ -159,6 +191,7 @@ def _runs(name: str, entry: Mapping[str, Any], config: Mapping[str, Any], where:
                     variant=variant,
                     seed=seed,
                     recipe=recipe,
+                    photos=entry.get("photos", False),
                 )
 
 
@@ -176,9 +209,7 @@ def _at_scale(subjects: Any, scale: str, where: str) -> list[str]:
 def _recipe(entry: Mapping[str, Any], scale: str, variant: str, subject: str, where: str) -> Recipe:
     """Merge the sources of a recipe; each is checked alone, so that errors name the right key."""
     recipe_class = task_entry(entry["task"]).recipe_class()
-    budget = entry.get("budget", {}).get(scale, {})
-    values = dict(budget)
-    recipe_class.from_dict(values, where=f"{where}.budget.{scale}")
+    values = dict(entry.get("budget", {}).get(scale, {}))
     changes = entry["variants"][variant]
     recipe_class.from_dict({**values, **changes}, where=f"{where}.variants.{variant}")
     values.update(changes)

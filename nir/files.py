@@ -59,6 +59,16 @@ def _current_umask() -> int:
     return umask
 
 
+def require_writable(path: Path) -> None:
+    """Raise now what writing `path` would raise after hours of work; nothing is written."""
+    with contextlib.suppress(_Probed), written_whole(path):
+        raise _Probed
+
+
+class _Probed(Exception):  # noqa: N818 it is no error
+    """Ends the block of a file that is not to be kept."""
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
     with written_whole(path) as temporary:
@@ -92,6 +102,9 @@ def canonical_json(value: Any) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a file's content."""
-    with Path(path).open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    """Return the hexadecimal SHA-256 of a file's content; a missing one is an `InputError`."""
+    try:
+        with Path(path).open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error

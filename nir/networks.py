@@ -81,13 +81,14 @@ class MLP(nn.Module):
         super().__init__()
         self.omega_0 = omega_0
         sizes = [inputs] + [width] * (hidden_layers + 1)
-        self.layers = nn.ModuleList(
-            SineLayer(i, o, omega_0=omega_0 if depth else first_omega_0)
-            if activation == "sine"
-            else ActivatedLayer(i, o, activation=activation)
-            for depth, (i, o) in enumerate(itertools.pairwise(sizes))
-        )
-        self.last = nn.Linear(width, outputs)
+        with torch.random.fork_rng(devices=[]):  # nn.Linear draws numbers, which are not kept
+            self.layers = nn.ModuleList(
+                SineLayer(i, o, omega_0=omega_0 if depth else first_omega_0)
+                if activation == "sine"
+                else ActivatedLayer(i, o, activation=activation)
+                for depth, (i, o) in enumerate(itertools.pairwise(sizes))
+            )
+            self.last = nn.Linear(width, outputs)
         self.output_activation = ACTIVATIONS[output_activation]
         initialise(self, initialisation or PUBLISHED_INITIALISATION[activation], generator)
 

@@ -11,6 +11,7 @@ import csv
 import hashlib
 import importlib
 import io
+import pickle
 import platform
 import shutil
 import tempfile
@@ -25,7 +26,14 @@ from nir.checkpoints import Checkpoints
 from nir.data.fetch import resolve_subject
 from nir.errors import InputError
 from nir.experiments import training_code
-from nir.files import canonical_json, read_json, write_json, write_text, written_whole
+from nir.files import (
+    canonical_json,
+    read_json,
+    require_writable,
+    write_json,
+    write_text,
+    written_whole,
+)
 from nir.networks import parameter_count
 from nir.progress import Progress
 from nir.random import generator_for
@@ -76,7 +84,10 @@ def choose_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError("--device cuda: this torch sees no GPU; use --device cpu")
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"--device {name}: auto, cpu or cuda is expected") from error
 
 
 def build_task(specification: RunSpecification, data_root: Path, device: torch.device) -> Task:
@@ -100,6 +111,8 @@ def train_run(
 ) -> None:
     """Train a run, going on from its last checkpoint, and write its folder."""
     checkpoints = Checkpoints(checkpoints_root / specification.checkpoint_name())
+    for path in (out / "model.pt", checkpoints.folder / "step"):
+        require_writable(path)
     steps = specification.recipe.steps
     progress = Progress(label=label, steps=steps, folder=checkpoints.folder, log=log)
     trainer = Trainer(
@@ -165,8 +178,8 @@ def load_run(folder: Path, *, data_root: Path, device: torch.device) -> Task:
         task.field.load_state_dict(weights)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; train the run first") from error
-    except (RuntimeError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        reason = next(iter(str(error).splitlines()), "it is cut off")
         raise InputError(f"{path}: cannot be loaded ({reason}); train the run again") from error
     return task
 

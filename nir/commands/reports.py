@@ -14,13 +14,21 @@ from nir.commands.options import add_log
 
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the command line."""
+    for add in (_add_evaluate, _add_tabulate, _add_plot, _add_panel, _add_summarise, _add_page):
+        add_log(add(commands))
+
+
+def _add_evaluate(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="compute the metrics of an experiment")
     _add_plan(evaluate)
     evaluate.add_argument("--results", type=Path, required=True, help="results/SCALE")
     evaluate.add_argument("--weights", type=Path, help="folder of LPIPS weights")
     evaluate.add_argument("--out", type=Path, required=True, help="metrics.csv")
     evaluate.set_defaults(command=_evaluate)
+    return evaluate
 
+
+def _add_tabulate(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     tabulate = commands.add_parser("tabulate", help="ours beside the published numbers")
     _add_plan(tabulate)
     tabulate.add_argument("--metrics", type=Path, required=True)
@@ -28,7 +36,10 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     tabulate.add_argument("--csv", type=Path, required=True)
     tabulate.add_argument("--markdown", type=Path, required=True)
     tabulate.set_defaults(command=_tabulate)
+    return tabulate
 
+
+def _add_plot(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     plot = commands.add_parser("plot", help="draw one figure of an experiment")
     plot.add_argument("figure")
     _add_plan(plot)
@@ -37,7 +48,10 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     plot.add_argument("--png", type=Path, required=True)
     plot.add_argument("--pdf", type=Path, required=True)
     plot.set_defaults(command=_plot)
+    return plot
 
+
+def _add_panel(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     panel = commands.add_parser("panel", help="write one panel to play with")
     panel.add_argument("panel")
     _add_plan(panel)
@@ -45,20 +59,25 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     panel.add_argument("--results", type=Path, required=True, help="results/SCALE")
     panel.add_argument("--out", type=Path, required=True)
     panel.set_defaults(command=_panel)
+    return panel
 
+
+def _add_summarise(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     summarise = commands.add_parser("summarise", help="every number in one file")
     summarise.add_argument("--tables", type=Path, nargs="+", required=True)
     summarise.add_argument("--metrics", type=Path, nargs="+", required=True)
     summarise.add_argument("--out", type=Path, required=True)
     summarise.set_defaults(command=_summarise)
+    return summarise
 
+
+def _add_page(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     page = commands.add_parser("page", help="the page a person reads")
     page.add_argument("--plans", type=json.loads, required=True, metavar="JSON")
     page.add_argument("--scale", required=True)
     page.add_argument("--out", type=Path, required=True)
     page.set_defaults(command=_page)
-    for command in (evaluate, tabulate, plot, panel, summarise, page):
-        add_log(command)
+    return page
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:

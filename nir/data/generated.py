@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from nir.data.audio import write_wav
 from nir.data.images import read_image, write_png
 from nir.data.registry import bundled_folder
-from nir.data.toy import generate_toy_scene
+from nir.data.toy import generate_toy_photos, generate_toy_scene
 from nir.errors import unknown_name
 
 # Toft's contrast of the ellipsoids of Shepp and Logan (1974), as in MATLAB's `phantom` and, in
@@ -292,6 +292,15 @@ def _write_toy_forward_small(path: Path, _number: int) -> None:
     )
 
 
+def _write_toy_photos(path: Path, _number: int) -> None:
+    """The room from 16 places, without the cameras: poses are to be estimated."""
+    generate_toy_photos(path, size=400, views=16)
+
+
+def _write_toy_photos_small(path: Path, _number: int) -> None:
+    generate_toy_photos(path, size=240, views=8)
+
+
 _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "rendered_text": _write_text,
     "shepp_logan": _write_phantom,
@@ -304,6 +313,8 @@ _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "toy_small": _write_toy_small,
     "toy_forward": _write_toy_forward,
     "toy_forward_small": _write_toy_forward_small,
+    "toy_photos": _write_toy_photos,
+    "toy_photos_small": _write_toy_photos_small,
     "trefoil_knot": _write_trefoil_knot,
     "uniform_medium": _medium_writer("uniform"),
     "square_medium": _medium_writer("square"),

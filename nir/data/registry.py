@@ -31,6 +31,7 @@ KINDS = (
     "weights",
     "shapes",
     "medium",
+    "photos",
 )
 SOURCES = ("bundled", "generated", "download", "manual")
 ARCHIVES = ("file", "gzip", "zip", "tar", "npz_images")

@@ -262,6 +262,16 @@ def load_llff(
     )
 
 
+def read_llff_cameras(folder: Path) -> tuple[Cameras, Float[np.ndarray, "views 2"]]:
+    """Cameras (of the full image size) and bounds as the files have them; no image is opened."""
+    folders = sorted(path.name for path in Path(folder).glob("images*"))
+    factors = [name.removeprefix("images").removeprefix("_") or "1" for name in folders]
+    found = [int(factor) for factor in factors if factor.isdecimal()]
+    paths, _ = _llff_images(Path(folder), min(found, default=1))
+    poses, stored, bounds = _read_poses_bounds(Path(folder), paths)
+    return Cameras(poses, stored), bounds
+
+
 def _llff_images(folder: Path, factor: int) -> tuple[list[Path], int]:
     """The image files in sorted order, and by how much they are still to be shrunk."""
     ready = folder / ("images" if factor == 1 else f"images_{factor}")

@@ -19,7 +19,7 @@ def spline_derivatives(
     ("symmetric") units between its outermost samples.
     """
     samples_per_unit = [
-        size if convention == "unit" else (size - 1) / 2 for size in image.shape[:2]
+        float(size) if convention == "unit" else (size - 1) / 2 for size in image.shape[:2]
     ]
     first, second = zip(
         *(_along(image, axis, scale) for axis, scale in enumerate(samples_per_unit)), strict=True

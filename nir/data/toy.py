@@ -17,6 +17,7 @@ import trimesh
 from jaxtyping import Bool, Float
 
 from nir.data import toy_worlds
+from nir.data.images import write_png
 from nir.data.raytracing import GAMMA, View, World, picture_colour, render_view
 from nir.data.scene_writers import write_blender_split, write_llff
 from nir.data.scenes import HOLD_EVERY
@@ -61,6 +62,19 @@ def generate_toy_scene(
         _write_forward(out, world, cameras, samples, factors)
     write_mesh(out / "mesh.ply", mesh_of(world))
     write_json(out / "toy.json", {"layout": layout, "size": size, "samples": samples, "seed": seed})
+
+
+def generate_toy_photos(out: Path, *, size: int = 400, views: int = 16, seed: int = 0) -> None:
+    """Write photos of the room of `toy_forward` to a folder, as a person would have them: no poses.
+
+    size: their width in pixels; `toy_worlds.toy_forward_cameras(size, views, seed=seed)` is where
+    they were taken from.
+    """
+    world = toy_worlds.toy_world_for("toy_forward", size, samples=2)
+    cameras = toy_worlds.toy_forward_cameras(size, views, seed=seed)
+    for view in range(views):
+        rgba = render_view(world, cameras, view, samples=2).rgba
+        write_png(Path(out) / f"photo_{view:02d}.png", rgba[..., :3])
 
 
 def _check_held_out(train_views: int, test_views: int, validation_views: int) -> None:

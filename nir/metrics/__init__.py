@@ -19,7 +19,7 @@ from nir.errors import unknown_name
 class Metric:
     """Where a metric lives ("module:function"), its unit, and whether more is better.
 
-    compares: "arrays", which must agree in shape, or "surfaces".
+    compares: "arrays", which must agree in shape, "surfaces", or "curves" over training.
     """
 
     function: str
@@ -47,6 +47,10 @@ def _surface_metric(name: str, unit: str, higher_is_better: bool) -> Metric:
     return Metric(f"nir.metrics.shape:{name}", unit, higher_is_better, compares="surfaces")
 
 
+def _curve_metric(name: str) -> Metric:
+    return Metric(f"nir.metrics.curves:{name}", "1", False, compares="curves")
+
+
 METRICS = {
     "psnr_8bit": Metric("nir.metrics.image:psnr_8bit", "dB", True),
     "psnr_float": Metric("nir.metrics.image:psnr_float", "dB", True),
@@ -56,10 +60,10 @@ METRICS = {
     "lpips_vgg": Metric("nir.metrics.perceptual:lpips_vgg", "1", False, needs_weights=True),
     "lpips_alex": Metric("nir.metrics.perceptual:lpips_alex", "1", False, needs_weights=True),
     "iou_points": Metric("nir.metrics.occupancy:iou_points", "1", True),
-    "deviation_of_start": Metric("nir.metrics.curves:deviation_of_start", "1", False),
-    "mean_log_ratio": Metric("nir.metrics.curves:mean_log_ratio", "1", False),
-    "relative_rmse": Metric("nir.metrics.image:relative_rmse", "1", False),
     "mse": Metric("nir.metrics.image:mean_squared_error", "1", False),
+    "deviation_of_start": _curve_metric("deviation_of_start"),
+    "mean_log_ratio": _curve_metric("mean_log_ratio"),
+    "relative_rmse": Metric("nir.metrics.image:relative_rmse", "1", False),
     "median_relative_depth_error": Metric(
         "nir.metrics.image:median_relative_depth_error", "1", False
     ),

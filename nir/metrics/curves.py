@@ -28,7 +28,7 @@ def deviation_of_start(observed: pd.DataFrame, predicted: pd.DataFrame) -> float
     """Largest |observed - predicted| in units of the observed curve's first value.
 
     >>> log = pd.DataFrame({"step": [0, 1], "mse": [2.0, 1.0]})
-    >>> deviation_of_start(log, log.assign(mse=[2.0, 0.8]))
+    >>> round(deviation_of_start(log, log.assign(mse=[2.0, 0.8])), 6)
     0.1
     """
     seen, expected = _both(observed, predicted)

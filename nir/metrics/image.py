@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 from skimage.metrics import structural_similarity
 
+from nir.errors import InputError
+
 Image = NDArray[np.floating]
 PERFECT_PSNR_DB = 200.0  # of two equal images: finite, so that means stay finite
 
@@ -105,7 +107,11 @@ def ssim_skimage_box7_r1(prediction: Image, reference: Image) -> float:
 
 def _require_window(image: Image, size: int) -> None:
     if min(image.shape[:2]) < size:
-        raise ValueError(f"an image of {image.shape[:2]} is smaller than SSIM's window of {size}")
+        height, width = image.shape[:2]
+        raise InputError(
+            f"an image of {width}x{height} pixels is smaller than SSIM's window of {size}; "
+            "choose a larger resolution"
+        )
 
 
 def relative_rmse(prediction: Image, reference: Image) -> float:

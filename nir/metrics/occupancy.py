@@ -11,7 +11,7 @@ THRESHOLD = 0.5  # Fourier Features and Occupancy Networks' points
 def iou_points(prediction: NDArray[np.floating], reference: NDArray[np.floating]) -> float:
     """Points inside both over points inside either; 1 where neither has any.
 
-    >>> iou_points(np.array([0.9, 0.8, 0.1]), np.array([1.0, 0.0, 0.0]))
+    >>> float(iou_points(np.array([0.9, 0.8, 0.1]), np.array([1.0, 0.0, 0.0])))
     0.5
     """
     predicted, true = prediction > THRESHOLD, reference > THRESHOLD

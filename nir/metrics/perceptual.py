@@ -17,7 +17,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nir.errors import InputError
+from nir.errors import InputError, MissingWeightsError
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,15 @@ def load_distance(backbone: Backbone, weights_folder: Path) -> PerceptualDistanc
     tower = tower_of(backbone)
     loaded = _load(weights_folder / backbone.weights, backbone.name)
     prefix = "features."
-    tower.load_state_dict(
-        {k.removeprefix(prefix): v for k, v in loaded.items() if k.startswith(prefix)}
-    )
+    try:
+        tower.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in loaded.items() if k.startswith(prefix)}
+        )
+    except RuntimeError as error:
+        raise InputError(
+            f"{weights_folder / backbone.weights}: not the weights of {backbone.name}; "
+            "remove and fetch again"
+        ) from error
     linear = _load(weights_folder / backbone.linear_weights, backbone.name)
     channel_weights = [linear[f"lin{i}.model.1.weight"] for i in range(len(backbone.taps))]
     return PerceptualDistance(backbone, tower, channel_weights).eval()
@@ -132,11 +138,14 @@ def load_distance(backbone: Backbone, weights_folder: Path) -> PerceptualDistanc
 
 def _load(path: Path, name: str) -> dict[str, Tensor]:
     if not path.is_file():
-        raise InputError(f"{name}: {path} is absent; run: nir fetch {name}_backbone {name}")
+        raise MissingWeightsError(
+            f"{name}: {path} is absent; run: nir fetch {name}_backbone {name}"
+        )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"{path}: damaged weights ({error}); remove and fetch again") from error
+        kind = type(error).__name__
+        raise InputError(f"{path}: damaged weights ({kind}); remove and fetch again") from error
 
 
 @torch.no_grad()
@@ -147,7 +156,7 @@ def _lpips(
     weights_folder: Path | None,
 ) -> float:
     if weights_folder is None:
-        raise InputError(f"{backbone.name}: no folder of weights was named")
+        raise MissingWeightsError(f"{backbone.name}: no folder of weights was named")
     distance = load_distance(backbone, weights_folder)
     x, y = (
         torch.from_numpy(np.clip(image, 0, 1).astype(np.float32)).permute(2, 0, 1)[None] * 2 - 1

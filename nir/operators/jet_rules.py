@@ -18,6 +18,7 @@ from nir.operators.elementwise import ELEMENTWISE, Number
 from nir.operators.jets import (
     RULES,
     Jet,
+    MissingRuleError,
     Rule,
     apply_elementwise,
     map_rows,
@@ -59,7 +60,7 @@ def coordinates_as_jet(coordinates: Tensor, form: Form) -> Jet:
 def _elementwise_rule(name: str) -> Callable[..., Jet]:
     def apply(jet: Any, *args: Any, **kwargs: Any) -> Jet:
         if not isinstance(jet, Jet) or any(isinstance(a, Jet) for a in args):
-            raise TypeError(f"torch's {name} has no rule for a jet as second argument")
+            raise MissingRuleError(f"torch's {name} has no rule for a jet as second argument")
         return apply_elementwise(ELEMENTWISE[name](*args, **kwargs), jet)
 
     return apply
@@ -74,7 +75,7 @@ RULES.update({name: _elementwise_rule(name) for name in ELEMENTWISE})
 @rule("linear")
 def _linear(jet: Any, weight: Tensor, bias: Tensor | None = None) -> Jet:
     if isinstance(weight, Jet) or isinstance(bias, Jet):
-        raise TypeError("torch's linear has no rule for weights that are jets")
+        raise MissingRuleError("torch's linear has no rule for weights that are jets")
     if jet.stack is not None:
         return Jet.of_stack(jet.form, linear_on_stack(jet.stack, weight, bias))
     value, first, second = parts_of(jet)
@@ -85,7 +86,7 @@ def _linear(jet: Any, weight: Tensor, bias: Tensor | None = None) -> Jet:
 @rule("matmul", "mm", "bmm")
 def _matmul(a: Any, b: Any) -> Jet:
     if isinstance(a, Jet) and isinstance(b, Jet):
-        raise TypeError("torch's matmul has no rule for two jets")
+        raise MissingRuleError("torch's matmul has no rule for two jets")
     if isinstance(b, Jet):
         return map_rows(b, lambda rows: torch.matmul(a, rows))
     return map_rows(a, lambda rows: torch.matmul(rows, b), spread=b.ndim > 2)
@@ -327,5 +328,5 @@ for names in (SHAPES, DIMENSIONS, SWAPS, REPEATS, CHOICES, SUMS, COPIES, SEVERAL
 def _norm(jet: Jet, p: Any = 2, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Jet:
     """Euclidean length; like the square root it has no derivative where it is zero."""
     if kwargs.pop("ord", p) not in (2, "fro", None) or any(kwargs.values()) or dim is None:
-        raise TypeError("torch's norm has no rule but that of the length along a dim")
+        raise MissingRuleError("torch's norm has no rule but that of the length along a dim")
     return torch.sqrt(torch.sum(jet * jet, dim=dim, keepdim=keepdim))

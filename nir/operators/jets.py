@@ -38,6 +38,10 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     return enter
 
 
+class MissingRuleError(RuntimeError):
+    """A torch function that jets do not know. Not a TypeError: operators swallow those."""
+
+
 class Jet(Tensor):
     """A value with its derivatives; behaves as the value's tensor towards code that asks."""
 
@@ -79,7 +83,7 @@ class Jet(Tensor):
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **(kwargs or {}))
         if name not in RULES:
-            raise TypeError(
+            raise MissingRuleError(
                 f"torch's {name} has no rule for derivatives in one sweep; "
                 "use mode='autograd', or write the field with other functions"
             )
@@ -88,7 +92,7 @@ class Jet(Tensor):
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Nothing may pass below the rules."""
-        raise TypeError(f"{func} reached a jet without a rule; use mode='autograd'")
+        raise MissingRuleError(f"{func} reached a jet without a rule; use mode='autograd'")
 
 
 # What a field may ask its argument without touching its numbers.

@@ -7,11 +7,12 @@ another type, or a key that does not exist, is an `InputError` that names the ke
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from nir.errors import InputError, unknown_name
 
@@ -43,7 +44,7 @@ class Recipe:
         return {"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], *, where: str = "recipe") -> Self:
+    def from_dict(cls, values: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
         """Check `values` against the annotations and build the recipe.
 
         where: prefix of error messages, such as "config.yaml: experiments.fourier/image".
@@ -68,11 +69,19 @@ class Recipe:
 
     def check(self, where: str) -> None:
         """Raise an `InputError` for values that no run can use; tasks extend this."""
-        for key, value in (("steps", self.steps), ("log_every", self.log_every)):
-            if value < (1 if key == "log_every" else 0):
-                raise InputError(f"{where}.{key}: {value} is too small")
-        if self.learning_rate <= 0:
-            raise InputError(f"{where}.learning_rate: {self.learning_rate} must be positive")
+        at_least(where, 0, steps=self.steps, gradient_clip=self.gradient_clip)
+        at_least(where, 1, log_every=self.log_every)
+        for key in ("learning_rate", "learning_rate_decay"):
+            value = getattr(self, key)
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"{where}.{key}: {value} must be positive and finite")
+
+
+def at_least(where: str, smallest: float, **values: float) -> None:
+    """Raise an `InputError` that names the first of `values` below `smallest`."""
+    for key, value in values.items():
+        if not value >= smallest:
+            raise InputError(f"{where}.{key}: {value} is too small; {smallest} is the least")
 
 
 def _checked(annotation: Any, value: Any, where: str) -> Any:

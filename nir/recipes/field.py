@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from nir.recipes.base import Recipe
+from nir.recipes.base import Recipe, at_least
 
 Encoding = Literal[
     "none",
@@ -19,6 +19,20 @@ Encoding = Literal[
 ]
 Activation = Literal[
     "relu", "leaky_relu", "tanh", "sigmoid", "softplus", "elu", "selu", "sine", "none"
+]
+
+Initialisation = Literal[
+    "",
+    "siren",
+    "siren_slide",
+    "siren_unit",
+    "pytorch",
+    "glorot_normal",
+    "lecun_normal",
+    "kaiming_normal",
+    "xavier_normal",
+    "selu_normal",
+    "elu_normal",
 ]
 
 
@@ -37,16 +51,10 @@ class FieldRecipe(Recipe):
     omega_0: float = 30.0  # SIREN section 3.2
     first_omega_0: float = 30.0  # SIREN section 3.2; 3000 for sounds
     output_activation: Literal["none", "sigmoid", "tanh"] = "none"
-    initialisation: Literal[
-        "",
-        "siren",
-        "siren_slide",
-        "siren_unit",
-        "pytorch",
-        "glorot_normal",
-        "lecun_normal",
-        "kaiming_normal",
-        "xavier_normal",
-        "selu_normal",
-        "elu_normal",
-    ] = ""  # empty: the one published for the activation
+    initialisation: Initialisation = ""  # empty: the one published for the activation
+
+    def check(self, where: str) -> None:
+        """Refuse sizes that no network has."""
+        super().check(where)
+        at_least(where, 1, width=self.width, features=self.features)
+        at_least(where, 0, hidden_layers=self.hidden_layers, octaves=self.octaves)

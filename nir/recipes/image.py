@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nir.errors import InputError
-from nir.recipes.field import FieldRecipe
+from nir.recipes.base import at_least
+from nir.recipes.field import Activation, FieldRecipe, Initialisation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,8 @@ class ImageRecipe(FieldRecipe):
     def check(self, where: str) -> None:
         """Refuse combinations that mean nothing."""
         super().check(where)
+        at_least(where, 2, resolution=self.resolution)
+        at_least(where, 0, grid_resolution=self.grid_resolution)
         if self.stored_bits not in (8, 16, 32):
             raise InputError(
                 f"{where}.stored_bits: 8, 16 or 32 is expected, not {self.stored_bits}"
@@ -59,7 +62,7 @@ class FourierImageRecipe(ImageRecipe):
     loss: Literal["half_mse", "mse"] = "half_mse"
     hidden_layers: int = 2  # "4 layers" with the output: three ReLU layers of 256
     output_activation: Literal["none", "sigmoid", "tanh"] = "sigmoid"
-    initialisation: str = "glorot_normal"  # jax.stax.Dense
+    initialisation: Initialisation = "glorot_normal"  # jax.stax.Dense
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,5 +74,5 @@ class SirenImageRecipe(ImageRecipe):
     colour: Literal["rgb", "grey"] = "grey"
     coordinates: Literal["unit", "symmetric"] = "symmetric"
     values: Literal["unit", "symmetric"] = "symmetric"
-    activation: str = "sine"
+    activation: Activation = "sine"
     derivatives: bool = True

@@ -59,8 +59,8 @@ class StationarityRecipe(Recipe):
     def check(self, where: str) -> None:
         """Refuse an empty study."""
         super().check(where)
-        if min(self.initialisations, self.centres, self.points) < 1:
-            raise InputError(f"{where}: initialisations, centres and points must be at least 1")
+        if min(self.initialisations, self.points) < 1 or self.centres < 2:
+            raise InputError(f"{where}: an initialisation, a point and two centres are needed")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from nir.errors import unknown_name
 from nir.files import written_whole
 from nir.reporting.drawings import (
+    cameras,
     curves,
     equations,
     inpainting,
@@ -29,6 +30,7 @@ from nir.reporting.style import STYLE
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "bandwidth": curves.bandwidth,
+    "cameras": cameras.cameras,
     "completed_photo": inpainting.completed_photo,
     "completions": inpainting.completions,
     "bandwidth_choice": curves.bandwidth_choice,

@@ -87,6 +87,6 @@ class Results:
         return float(rows["value"].mean())
 
 
-def psnr(mean_squared_error: Any) -> NDArray[np.floating]:
+def psnr(mean_squared_error: Any) -> NDArray[np.floating] | np.floating:
     """-10 log10 of logged errors in [0, 1] units."""
     return -10 * np.log10(np.maximum(np.asarray(mean_squared_error, dtype=float), 1e-12))

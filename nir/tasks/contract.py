@@ -8,13 +8,14 @@ signal and `generator` (on the CPU) decides everything random about the start.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Generator, Tensor, nn
 
 from nir.errors import InputError
 
 
+@runtime_checkable
 class Task(Protocol):
     """The contract. Subclass it explicitly to inherit the optional parts."""
 

@@ -9,10 +9,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+import trimesh
 
 from nir.cli import main
 from nir.data.fetch import fetch
 from nir.errors import InputError
+from nir.evaluation import compute_metrics
 from nir.fields_radiance import RadianceField
 from nir.importing.nerf_pytorch import import_checkpoint
 from nir.networks import parameter_count
@@ -216,6 +218,23 @@ def test_depth_of_a_forward_facing_scene_is_in_the_units_of_its_files(toy_forwar
     parameter = 1 - origin / (origin + beyond * rays.directions[..., 2])
     found = renderer.depth(task.scene.cameras, view, parameter.float())
     np.testing.assert_allclose(found, truth, rtol=2e-4)
+
+
+def test_the_surface_of_a_known_density_is_that_surface_and_is_compared(toy, tmp_path):
+    task = task_for(toy, meshed=True, mesh_resolution=48, mesh_density=10.0)
+    for field in (task.field.coarse, task.field.fine):
+        field.density = lambda points: 100 * (0.6 - points.norm(dim=-1))
+    task.predict(tmp_path)
+    ball = trimesh.load(tmp_path / "mesh.ply", process=True)
+    assert ball.is_watertight
+    assert ball.volume == pytest.approx(4 / 3 * np.pi * 0.5**3, rel=0.02)
+    assert len(ball.visual.vertex_colors) == len(ball.vertices)
+    assert (tmp_path / "mesh.glb").stat().st_size > 1000
+    surface = next(item for item in read_predictions(tmp_path).items if item.name == "surface")
+    truth = trimesh.load(tmp_path / surface.reference)
+    assert truth.extents.max() == pytest.approx(1.0)
+    rows = compute_metrics(read_predictions(tmp_path))
+    assert {row["metric"] for row in rows if row["split"] == "surface"} == {"chamfer_l1", "f_score"}
 
 
 def test_scenes_seen_from_one_side_are_not_meshed(toy_forward, tmp_path):

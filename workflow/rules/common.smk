@@ -1,5 +1,6 @@
 # What the rules share: the experiments of this configuration, and which files a run needs.
 import fcntl
+import shlex
 import sys
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from nir.configuration import check_configuration
+from nir.configuration import SCENES, check_configuration, with_defaults
+from nir.data.registry import registry
 from nir.errors import InputError
 from nir.experiments import experiments_of
 from nir.files import canonical_json
@@ -15,14 +17,16 @@ from nir.fingerprints import fingerprint
 from nir.metrics import METRIC_MODULES
 
 # Rules call `nir` from the environment that runs Snakemake, activated or not.
-shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")
+shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 
 def load_experiments():
     """All experiments of the configuration; what is wrong with it is one line."""
     schema = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
     try:
-        check_configuration(config, yaml.safe_load(schema.read_text()))
+        known = yaml.safe_load(schema.read_text())
+        check_configuration(config, known)
+        config.update(with_defaults(config, known))
         return experiments_of(config)
     except InputError as error:
         logger.error(f"nir: {error}")
@@ -36,9 +40,13 @@ def hold_results_folder():
         handle = open(".snakemake/nir.lock", "w")
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise WorkflowError("another snakemake is running in this folder; wait for it or stop it")
+        raise WorkflowError(
+            "another snakemake is running in this folder; wait for it or stop it"
+        )
     except OSError as error:
-        raise WorkflowError(f"results: cannot be written ({error.strerror}); make it writable")
+        raise WorkflowError(
+            f"results: cannot be written ({error.strerror}); make it writable"
+        )
     HELD.append(handle)
 
 
@@ -48,6 +56,7 @@ SCALE = config["scale"]
 DATA_ROOT = config["data_root"]
 CHAPTERS = list(dict.fromkeys(e.chapter for e in EXPERIMENTS.values()))
 RUNS = {f"results/{SCALE}/{r.place}": r for e in EXPERIMENTS.values() for r in e.runs}
+RUNS_OF_PHOTOS = {run.subject_name: run for run in RUNS.values() if run.photos}
 PUBLISHED = sorted(
     str(path) for path in Path(workflow.basedir, "workflow/published").glob("*.csv")
 )
@@ -64,6 +73,7 @@ wildcard_constraints:
     variant="[A-Za-z0-9_]+",
     seed="[0-9]+",
     figure="[a-z0-9_]+",
+    capture="[A-Za-z0-9_-]+",
     panel="[a-z0-9_]+",
 
 
@@ -78,8 +88,10 @@ def experiment_of(wildcards):
 
 
 def subject_of(wildcards):
-    """What a run is trained on: the receipt of a data set, or a file of the user's own."""
+    """What a run is trained on: a data set's receipt, a scene of photos, or a user's file."""
     run = run_of(wildcards)
+    if run.photos:
+        return run.trained_on
     return f"results/data/{run.dataset}.json" if run.dataset else run.subject
 
 
@@ -128,7 +140,23 @@ def task_of(wildcards):
 
 
 def subject_name_of(wildcards):
-    return run_of(wildcards).subject
+    return run_of(wildcards).trained_on
+
+
+def photos_of(wildcards):
+    """The folder of photos, or the receipt of the data set, that a scene is made from."""
+    run = RUNS_OF_PHOTOS[wildcards.capture]
+    return f"results/data/{run.dataset}.json" if run.dataset else run.subject
+
+
+def photos_name_of(wildcards):
+    return RUNS_OF_PHOTOS[wildcards.capture].subject
+
+
+def code_of_data(wildcards):
+    """Fingerprint of the code that makes a data set, where the project makes it."""
+    generated = registry()[wildcards.dataset].source == "generated"
+    return fingerprint("nir.data.generated" if generated else "nir.data.registry")
 
 
 def code_of_training(wildcards):
@@ -139,6 +167,14 @@ def code_of_training(wildcards):
 def plan_of(wildcards):
     """What evaluation, tables and figures need to know of an experiment."""
     return canonical_json(experiment_of(wildcards).plan())
+
+
+def runs_of(wildcards):
+    """What evaluation needs to know of an experiment: its runs, not how they are shown."""
+    plan = experiment_of(wildcards).plan()
+    keys = ("place", "group", "subject", "variant", "seed")
+    runs = [{key: run[key] for key in keys} for run in plan["runs"]]
+    return canonical_json({"name": plan["name"], "runs": runs})
 
 
 def title_of(wildcards):

@@ -12,7 +12,7 @@ rule fetch:
     params:
         root=DATA_ROOT,
         mirrors=" ".join(config["mirrors"]),
-        code=fingerprint("nir.data.fetch", "nir.data.generated"),
+        code=code_of_data,
     shell:
         "nir fetch {wildcards.dataset} --data-root {params.root:q} --receipt {output:q}"
         " --mirrors {params.mirrors} --log {log:q}"

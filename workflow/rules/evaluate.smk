@@ -10,7 +10,7 @@ rule evaluate:
     log:
         f"results/logs/{EXPERIMENT_FOLDER.removeprefix('results/')}/evaluate.log",
     params:
-        plan=plan_of,
+        plan=runs_of,
         code=fingerprint("nir.evaluation", *METRIC_MODULES),
         weights=f"{DATA_ROOT}/weights",
     shell:

@@ -1,1 +1,19 @@
-# Camera poses for folders of photos; the scene that comes out is a subject like any other.
+# Camera poses for folders of photos (experiments with `photos: true`); the scene that comes out is
+# a subject like any other, shared by all experiments and scales. The same photos, the same bytes.
+
+
+rule poses:
+    input:
+        photos=photos_of,
+    output:
+        directory(f"{SCENES}/{{capture}}"),
+    log:
+        "results/logs/scenes/{capture}.log",
+    threads: 8
+    params:
+        photos=photos_name_of,
+        root=DATA_ROOT,
+        code=fingerprint("nir.data.colmap"),
+    shell:
+        "nir poses {params.photos:q} --out {output:q} --data-root {params.root:q}"
+        " --threads {threads} --log {log:q}"

@@ -96,8 +96,11 @@ def complex_planes(results: Results) -> Figure:
         limit = float(np.quantile(np.abs(truth), 0.995))
         paint_plane(fields[0], truth, limit)
         fields[0].set_title(f"reference\n{subject.replace('_', ' ')}", fontsize=8.5)
-        paint_plane(errors[0], results.array(runs[0], "squared-slowness") - 1, 1.5)
-        errors[0].set_title("squared slowness" if errors is axes[1] else "", fontsize=8.5)
+        slowness = results.array(runs[0], "squared-slowness")
+        errors[0].axis("off")
+        if np.ptp(slowness) > 0:
+            paint_plane(errors[0], slowness - 1, 1.5)
+            errors[0].set_title("squared slowness", fontsize=8.5)
         for field, error, run in zip(fields[1:], errors[1:], runs, strict=False):
             found = results.array(run, "whole-prediction")[..., 0]
             paint_plane(field, found, limit)

@@ -66,7 +66,7 @@ def kernel_rows(results: Results) -> Figure:
     rows.set_ylabel("kernel / its largest value")
     spectra.set_title("Fourier spectrum of that row")
     spectra.set_xlim(0, 40)
-    spectra.set_ylim(1e-7, 2)
+    spectra.set_ylim(1e-5, 2)
     spectra.set_yscale("log")
     spectra.set_xlabel("frequency")
     spectra.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -122,7 +122,7 @@ def kernel_spreading(results: Results) -> Figure:
         for index, (spectrum, depth) in enumerate(zip(of_set, (4, 8, 16), strict=True)):
             axis.plot(spectrum, color=colour(index), label=f"{depth} layers", alpha=0.85)
         axis.set_yscale("log")
-        axis.set_ylim(1e-6, None)
+        axis.set_ylim(1e-3, None)
         axis.set_title(title)
         axis.set_xlabel("frequency")
     axes[0].set_ylabel("|DFT of the kernel| / k(0)")

@@ -1,0 +1,75 @@
+"""nir poses | doctor: photographs with cameras, and what is wrong with them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from nir.commands.options import add_data_root, add_log
+
+
+def add_to(commands: argparse._SubParsersAction) -> None:
+    """Add these commands to the command line."""
+    poses = commands.add_parser("poses", help="estimate the cameras of a folder of photos")
+    poses.add_argument("photos", help="a folder of photos, or a name of the registry")
+    poses.add_argument("--out", type=Path, required=True, metavar="SCENE")
+    poses.add_argument(
+        "--factors", type=int, nargs="+", metavar="N", help="which images_N to write"
+    )
+    poses.add_argument(
+        "--longer-side", type=int, default=1600, metavar="PIXELS", help="for finding features"
+    )
+    poses.add_argument("--seed", type=int, default=0)
+    poses.add_argument("--threads", type=int, default=0, help="default: all cores")
+    add_data_root(poses)
+    add_log(poses)
+    poses.set_defaults(command=_poses)
+
+    doctor = commands.add_parser("doctor", help="examine a scene, or this installation")
+    doctor.add_argument("scene", type=Path, nargs="?", help="a scene folder; none: this machine")
+    add_data_root(doctor)
+    add_log(doctor)
+    doctor.set_defaults(command=_doctor)
+
+
+def _poses(options: argparse.Namespace) -> None:
+    from nir.data.colmap import estimate_poses
+    from nir.data.fetch import resolve_subject
+    from nir.reporting.drawings.cameras import write_camera_plot
+
+    estimate_poses(
+        resolve_subject(options.photos, options.data_root),
+        options.out,
+        seed=options.seed,
+        longer_side=options.longer_side,
+        factors=options.factors,
+        threads=options.threads,
+        say=_sayer(options.log),
+    )
+    write_camera_plot(options.out, options.out / "cameras.png")
+
+
+def _sayer(log: Path | None):
+    """A function that writes progress to the terminal and to the log."""
+
+    def say(line: str) -> None:
+        print(f"[poses] {line}", file=sys.stderr, flush=True)
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("a", encoding="utf-8") as handle:
+                handle.write(line + "\n")
+
+    return say
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    if options.scene is None:
+        from nir.doctor import examine_installation
+
+        lines = examine_installation(options.data_root)
+    else:
+        from nir.data.scene_report import examine_scene
+
+        lines = examine_scene(options.scene).sentences()
+    sys.stdout.write("\n".join(lines) + "\n")
