@@ -319,4 +319,5 @@ _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "uniform_medium": _medium_writer("uniform"),
     "square_medium": _medium_writer("square"),
     "circle_medium": _medium_writer("circle"),
+    "disc_medium": _medium_writer("disc"),
 }

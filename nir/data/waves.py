@@ -41,19 +41,21 @@ class Medium:
 
 
 def medium_of(name: str) -> Float[np.ndarray, "cells cells"]:
-    """Velocities of a generated medium: "uniform", or 1 with a faster "square" or "circle".
+    """Velocities of a generated medium: 1, with a faster "square" or "circle", a slower "disc".
 
     Square |x|, |y| < 0.3 and circle r < 0.1, both of velocity 2, are those of the SIREN supplement
-    (vsitzmann/siren:dataio.py get_squared_slowness).
+    (vsitzmann/siren:dataio.py get_squared_slowness). The disc about (0.1, 0.1) has radius 0.2 and
+    velocity 0.75: large enough for long waves.
     """
     axis = (np.arange(CELLS) + 0.5) * 2 / CELLS - 1
     x, y = np.meshgrid(axis, axis, indexing="ij")
-    faster = {
-        "uniform": np.zeros_like(x, dtype=bool),
-        "square": (np.abs(x) < 0.3) & (np.abs(y) < 0.3),
-        "circle": np.hypot(x, y) < 0.1,
+    inclusions = {
+        "uniform": (np.zeros_like(x, dtype=bool), 1.0),
+        "square": ((np.abs(x) < 0.3) & (np.abs(y) < 0.3), 2.0),
+        "circle": (np.hypot(x, y) < 0.1, 2.0),
+        "disc": (np.hypot(x - 0.1, y - 0.1) < 0.2, 0.75),
     }
-    return np.where(faster[name], 2.0, 1.0)
+    return np.where(inclusions[name][0], inclusions[name][1], 1.0)
 
 
 def read_medium(path: Path) -> Medium:

@@ -51,6 +51,7 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {
     "layers": curves.layers,
     "light_of_points": scenes.light_of_points,
     "positional_encoding": scenes.positional_encoding,
+    "media": equations.media,
     "quality_for_bytes": curves.quality_for_bytes,
     "quality_for_evaluations": scenes.quality_for_evaluations,
     "reconstruction_curves": reconstructions.reconstruction_curves,

@@ -60,6 +60,9 @@ TASKS = {
     "video": TaskEntry("nir.tasks.video", "nir.recipes.recordings:VideoRecipe"),
     "derivatives": TaskEntry("nir.tasks.derivatives", "nir.recipes.poisson:DerivativesRecipe"),
     "helmholtz": TaskEntry("nir.tasks.helmholtz", "nir.recipes.equations:HelmholtzRecipe"),
+    "helmholtz_inversion": TaskEntry(
+        "nir.tasks.inversion", "nir.recipes.inversion:InversionRecipe"
+    ),
     "siren_image": TaskEntry("nir.tasks.image", "nir.recipes.image:SirenImageRecipe"),
     "image_completion": TaskEntry(
         "nir.tasks.completion", "nir.recipes.inpainting:CompletionRecipe"

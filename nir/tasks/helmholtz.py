@@ -7,6 +7,7 @@ solutions are those of `nir.data.waves`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ SOURCE_DEVIATIONS = 4  # a Gaussian source has ended after so many standard devi
 
 
 def helmholtz_operator(
-    field: Field,
+    field: Callable[[Tensor], Tensor],
     points: Float[Tensor, "points 2"],
     slowness: Float[Tensor, " points"],
     wave_number: float,

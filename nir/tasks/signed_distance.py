@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import trimesh
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
@@ -94,7 +96,11 @@ class SignedDistanceTask(Task):
         }
 
     def surface(self) -> trimesh.Trimesh | None:
-        """The zero level set in cube and margin, or None where the field does not cross zero."""
+        """The zero level set in cube and margin, or None where there is none.
+
+        The shape ends within the cube. With a margin, pieces that reach the border of space are
+        none of it, and left out.
+        """
         corner = np.full(3, 1 + self.recipe.margin)
         try:
             vertices, faces = marching_cubes_of(
@@ -107,7 +113,11 @@ class SignedDistanceTask(Task):
             )
         except InputError:
             return None
-        return trimesh.Trimesh(vertices, faces, process=False)
+        if self.recipe.margin > 0:
+            faces = faces[~_reaches(vertices, faces, corner[0])]
+        surface = trimesh.Trimesh(vertices, faces, process=False)
+        surface.remove_unreferenced_vertices()
+        return surface if len(faces) else None
 
     def mesh(self, path: Path) -> None:
         """Write the zero level set; an empty surface where there is none."""
@@ -165,3 +175,15 @@ def _oriented(
     points: Float[np.ndarray, "points 3"], normals: Float[np.ndarray, "points 3"], size: float
 ) -> Float[np.ndarray, "points 6"]:
     return np.concatenate([points / size, normals], axis=1).astype(np.float32)
+
+
+def _reaches(
+    vertices: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"], border: float
+) -> Bool[np.ndarray, " faces"]:
+    """Which faces belong to a connected piece that has a vertex on the border of space."""
+    edges = np.concatenate([faces[:, :2], faces[:, 1:]])
+    ones = np.ones(len(edges), dtype=bool)
+    graph = coo_array((ones, (edges[:, 0], edges[:, 1])), shape=(len(vertices),) * 2)
+    _, piece = connected_components(graph, directed=False)
+    at_border = np.abs(vertices).max(axis=1) > border - 1e-4
+    return np.isin(piece, piece[at_border])[faces[:, 0]]

@@ -138,6 +138,26 @@ def test_the_mesh_lies_where_the_field_is_zero_to_the_cubes_very_corners(ball, t
     np.testing.assert_allclose(mesh.bounds, [[0.75, -1, -1], [0.75, 1, 1]], atol=1e-6)
 
 
+def test_pieces_that_reach_the_border_of_space_are_left_out(ball):
+    task = built(ball)
+    task.field = torch.nn.Module()
+    centre, corner = torch.zeros(3), torch.ones(3)
+
+    def ball_and_ghost(x):
+        distances = [
+            (x - c).norm(dim=-1, keepdim=True) - r for c, r in ((centre, 0.6), (corner, 0.3))
+        ]
+        return torch.minimum(*distances)
+
+    task.field.forward = ball_and_ghost
+    with torch.no_grad():
+        surface = task.surface()
+    assert surface.is_watertight
+    assert np.linalg.norm(surface.vertices, axis=1).max() < 0.62
+    task.field.forward = lambda x: x[..., :1]
+    assert task.surface() is None
+
+
 def test_a_field_without_zeros_is_a_failure_and_not_a_crash(ball, tmp_path):
     task = built(ball)
     task.field = torch.nn.Module()

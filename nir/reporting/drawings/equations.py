@@ -96,8 +96,11 @@ def complex_planes(results: Results) -> Figure:
         limit = float(np.quantile(np.abs(truth), 0.995))
         paint_plane(fields[0], truth, limit)
         fields[0].set_title(f"reference\n{subject.replace('_', ' ')}", fontsize=8.5)
-        paint_plane(errors[0], results.array(runs[0], "squared-slowness") - 1, 1.5)
-        errors[0].set_title("squared slowness" if errors is axes[1] else "", fontsize=8.5)
+        slowness = results.array(runs[0], "squared-slowness")
+        errors[0].axis("off")
+        if np.ptp(slowness) > 0:
+            paint_plane(errors[0], slowness - 1, 1.5)
+            errors[0].set_title("squared slowness", fontsize=8.5)
         for field, error, run in zip(fields[1:], errors[1:], runs, strict=False):
             found = results.array(run, "whole-prediction")[..., 0]
             paint_plane(field, found, limit)
@@ -110,4 +113,35 @@ def complex_planes(results: Results) -> Figure:
                 )
     for axis, says in zip(axes[:2, -1], ("real part", "error"), strict=True):
         axis.text(1.05, 0, says, rotation=90, va="center", ha="left")
+    return figure
+
+
+def media(results: Results) -> Figure:
+    """The true medium with sources and receivers, what every variant recovered, and a cut."""
+    runs = list(results.runs(subject=results.subjects[0]))
+    truth = results.array(runs[0], "medium-reference")
+    limit = float(np.abs(truth - 1).max()) or 1.0
+    figure, axes = plt.subplots(
+        1,
+        len(runs) + 2,
+        figsize=(1.35 * COLUMN_INCHES * (len(runs) + 1) + 3.4, 1.6 * COLUMN_INCHES),
+        layout="constrained",
+        gridspec_kw={"width_ratios": [1] * (len(runs) + 1) + [1.5]},
+    )
+    paint_plane(axes[0], truth - 1, limit)
+    axes[0].set_title("squared slowness less 1\n○ receivers, × sources", fontsize=8.5)
+    axes[0].plot(*results.array(runs[0], "receivers").T, "o", color="#333333", ms=3, mfc="none")
+    axes[0].plot(*results.array(runs[0], "sources").T, "x", color="#333333", ms=5)
+    ticks = np.linspace(-1, 1, len(truth))
+    row = int(np.abs(truth - 1).sum(axis=0).argmax())
+    axes[-1].plot(ticks, truth[:, row] - 1, color="#333333", label="truth")
+    for index, (axis, run) in enumerate(zip(axes[1:-1], runs, strict=True)):
+        found = results.array(run, "medium-prediction") - 1
+        paint_plane(axis, found, limit)
+        distance = results.value(run, "distance_in_radii")
+        axis.set_title(f"{run['label']}\n{distance:.2f} radii from the truth", fontsize=8.5)
+        axes[-1].plot(ticks, found[:, row], color=colour(index), label=run["label"])
+    axes[-1].set_xlabel(f"x, at y = {ticks[row]:.2f}")
+    axes[-1].set_ylabel("squared slowness less 1")
+    axes[-1].legend()
     return figure
