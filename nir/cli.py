@@ -45,7 +45,7 @@ def _explained(error: Exception) -> tuple[int, str]:
 
 
 def _say(message: str, log: Path | None) -> None:
-    print(message, file=sys.stderr)
+    sys.stderr.write(message.rstrip("\n") + "\n")
     if log is not None:
         with contextlib.suppress(OSError):
             log.parent.mkdir(parents=True, exist_ok=True)

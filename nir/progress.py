@@ -35,7 +35,8 @@ class Progress:
     def say(self, message: str) -> None:
         """Write one line to the terminal and to the log."""
         line = f"[{self.label}] {message}"
-        print(line, file=sys.stderr, flush=True)
+        sys.stderr.write(line + "\n")  # one write: trainings side by side share the terminal
+        sys.stderr.flush()
         if self.log is not None:
             with contextlib.suppress(OSError):  # a full disk stops the training where it saves
                 self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +82,9 @@ class Progress:
             temporary.write_text(json.dumps(state))
             temporary.replace(self.folder / FILE_NAME)
         except OSError as error:
-            print(f"[{self.label}] {self.folder}: {error.strerror}", file=sys.stderr)
+            sys.stderr.write(f"[{self.label}] {self.folder}: {error.strerror}\n")
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def format_seconds(seconds: float | None) -> str:

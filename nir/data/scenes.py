@@ -327,9 +327,7 @@ def _read_array(file: Path) -> np.ndarray:
 def _with_camera(
     rows: Float[np.ndarray, "views numbers"], measured: Path
 ) -> tuple[Float[np.ndarray, "views 17"], Intrinsics]:
-    """Complete rows and the camera; rows of 14 numbers (NeX's Shiny scenes) have it in a file of
-    its own, as h, w, fx, fy, cx, cy.
-    """
+    """Complete rows and the camera; rows of 14 numbers (NeX's Shiny) have it in a file apart."""
     if rows.shape[1] == 17:
         height, width, focal = rows[0, 4:15:5].tolist()
         return rows, Intrinsics.centred(round(width), round(height), focal)
@@ -347,8 +345,6 @@ def _intrinsics_of_images(file: Path, stored: Intrinsics, image: Path) -> Intrin
     """The stored camera, for images of the size on disk."""
     width, height, _ = size_and_alpha(image)
     if abs(stored.height / stored.width * width / height - 1) > 0.02:
-        raise InputError(
-            f"{file}: was made for images of {stored.width} x {stored.height} pixels, but the "
-            f"images are {width} x {height}; they are not the same pictures"
-        )
+        made_for = f"was made for images of {stored.width} x {stored.height} pixels"
+        raise InputError(f"{file}: {made_for}, not for these of {width} x {height}")
     return stored.resized(width, height)

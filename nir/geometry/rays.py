@@ -40,7 +40,7 @@ class Rays:
     def __len__(self) -> int:
         return len(self.origins)
 
-    def __getitem__(self, index: slice | Tensor | tuple[slice, ...]) -> Rays:
+    def __getitem__(self, index: slice | Tensor | tuple[slice | Tensor, ...]) -> Rays:
         return Rays(self.origins[index], self.directions[index], self.view_directions[index])
 
     def flat(self) -> Rays:

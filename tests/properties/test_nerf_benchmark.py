@@ -15,9 +15,3 @@ def test_the_plain_loop_and_ours_have_equal_losses_in_float32():
     assert set(result["rays_per_second"]) == {"plain", "ours"}
     assert result["tflops_of_products"] > 0
     assert result["share_of_peak"] is None
-
-
-@pytest.mark.slow
-def test_compiled_fields_train_too():
-    result = nerf.measure(nerf.parse([*TINY, "--turns", "1", "--compiled"]))
-    assert result["largest_relative_difference_of_losses_float32"] < 1e-4
