@@ -345,6 +345,6 @@ def _intrinsics_of_images(file: Path, stored: Intrinsics, image: Path) -> Intrin
     """The stored camera, for images of the size on disk."""
     width, height, _ = size_and_alpha(image)
     if abs(stored.height / stored.width * width / height - 1) > 0.02:
-        made_for = f"was made for images of {stored.width} x {stored.height} pixels"
-        raise InputError(f"{file}: {made_for}, not for these of {width} x {height}")
+        made = f"made for {stored.width} x {stored.height} pixels, not {width} x {height}"
+        raise InputError(f"{file}: {made}; they are not the same pictures")
     return stored.resized(width, height)
