@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 from nir.commands.options import add_log
 
@@ -73,15 +75,20 @@ def _add_summarise(commands: argparse._SubParsersAction) -> argparse.ArgumentPar
 
 def _add_page(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     page = commands.add_parser("page", help="the page a person reads")
-    page.add_argument("--plans", type=json.loads, required=True, metavar="JSON")
+    page.add_argument("--plans", type=_json, required=True, metavar="JSON")
     page.add_argument("--scale", required=True)
     page.add_argument("--out", type=Path, required=True)
     page.set_defaults(command=_page)
     return page
 
 
+def _json(text: str) -> Any:
+    """Parse JSON; "-" reads it from standard input, which no argument's length limits."""
+    return json.loads(sys.stdin.read() if text == "-" else text)
+
+
 def _add_plan(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--plan", type=json.loads, required=True, metavar="JSON")
+    parser.add_argument("--plan", type=_json, required=True, metavar="JSON")
 
 
 def _evaluate(options: argparse.Namespace) -> None:

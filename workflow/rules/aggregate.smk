@@ -22,7 +22,7 @@ rule tabulate:
         title=title_of,
         code=fingerprint("nir.reporting.tables"),
     shell:
-        "nir tabulate --plan {params.plan:q} --metrics {input.metrics:q}"
+        "printf %s {params.plan:q} | nir tabulate --plan - --metrics {input.metrics:q}"
         " --published {input.published:q} --csv {output.csv:q} --markdown {output.markdown:q}"
         " --log {log:q}"
 
@@ -47,7 +47,7 @@ rule plot:
         title=title_of,
         code=fingerprint("nir.reporting.figures"),
     shell:
-        "nir plot {wildcards.figure} --plan {params.plan:q} --metrics {input.metrics:q}"
+        "printf %s {params.plan:q} | nir plot {wildcards.figure} --plan - --metrics {input.metrics:q}"
         " --results results/{wildcards.scale} --png {output.png:q} --pdf {output.pdf:q}"
         " --log {log:q}"
 
@@ -64,7 +64,7 @@ rule panel:
         plan=plan_of,
         code=fingerprint("nir.reporting.panels"),
     shell:
-        "nir panel {wildcards.panel} --plan {params.plan:q} --metrics {input:q}"
+        "printf %s {params.plan:q} | nir panel {wildcards.panel} --plan - --metrics {input:q}"
         " --results results/{wildcards.scale} --out {output:q} --log {log:q}"
 
 

@@ -14,5 +14,5 @@ rule evaluate:
         code=fingerprint("nir.evaluation", *METRIC_MODULES),
         weights=f"{DATA_ROOT}/weights",
     shell:
-        "nir evaluate --plan {params.plan:q} --results results/{wildcards.scale}"
+        "printf %s {params.plan:q} | nir evaluate --plan - --results results/{wildcards.scale}"
         " --weights {params.weights:q} --out {output:q} --log {log:q}"

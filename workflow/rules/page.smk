@@ -15,7 +15,7 @@ rule page:
         scale=SCALE,
         code=fingerprint("nir.reporting.page.writer"),
     shell:
-        "nir page --plans {params.plans:q} --scale {params.scale} --out {output:q} --log {log:q}"
+        "printf %s {params.plans:q} | nir page --plans - --scale {params.scale} --out {output:q} --log {log:q}"
 
 
 for chapter in CHAPTERS:
