@@ -161,7 +161,7 @@ def code_of_data(wildcards):
 
 def code_of_training(wildcards):
     """Fingerprint of all code that a run's training and prediction use."""
-    return experiment_of(wildcards).code()
+    return run_of(wildcards).code()
 
 
 def plan_of(wildcards):
