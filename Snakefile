@@ -34,6 +34,10 @@ onstart:
     hold_results_folder()
 
 
+onsuccess:
+    forget_checkpoints()
+
+
 rule all:
     default_target: True
     input:
