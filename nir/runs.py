@@ -139,6 +139,7 @@ def train_run(
         state = trainer.train(task)
         _write_run(specification, out, task, state, device)
         if keep_checkpoints:
+            progress.forget()
             return
         checkpoints.remove()
     with contextlib.suppress(OSError):  # another training may be using it

@@ -4,11 +4,13 @@
     python tests/slurm/cluster.py up FOLDER        prints what to export, then returns
     python tests/slurm/cluster.py down FOLDER
 
-Everything (configuration, keys, sockets, state, logs) lies in FOLDER; /etc/slurm/slurm.conf becomes a
-link to it and `down` takes that away (a configuration that was there before is never touched), as
-jobs find their cluster by that file. `down` ends exactly the daemons that `up` started. A *node* is one slurmd with a name of its
-own; it pretends the CPUs and memory it is told. A *GPU* is counted and handed out like a real one:
-its device file is another /dev/null, whose number becomes CUDA_VISIBLE_DEVICES.
+Everything (configuration, keys, sockets, state, logs) lies in FOLDER. Jobs find their cluster by
+/etc/slurm/slurm.conf: it becomes a link into FOLDER, which `down` takes away; a configuration that
+was there before is never touched. `down` ends exactly the daemons that `up` started.
+
+A *node* is one slurmd with a name of its own; it pretends the CPUs and memory it is told. A *GPU*
+is counted and handed out like a real one: its device file is another /dev/null, whose number
+becomes CUDA_VISIBLE_DEVICES.
 """
 
 from __future__ import annotations

@@ -7,11 +7,12 @@ import signal
 import time
 
 import pytest
-from slurm.conftest import LONG_RUN, Submission, model, same
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+from slurm.submission import LONG_RUN, Submission, model, same
 
-ONE_BY_ONE = ["--group-components", "short=1"]
+pytestmark = pytest.mark.slow
+
+ONE_BY_ONE = ["--group-components", "small=1"]
 LONG_TARGETS = ["--", f"{LONG_RUN}/model.pt"]
 
 
@@ -50,7 +51,7 @@ def test_short_runs_travel_together_and_one_that_fails_for_good_stops_no_other(
         assert running.wait() != 0
         said = running.said()
         assert "loss term 'value'" in said, "the log of what failed is not shown"
-        assert len([job for job in jobs if "short" in job]) == 2, "one group, and its retry"
+        assert len([job for job in jobs if "small" in job]) == 2, "one group, and its retry"
         files = submission.project.files()
         assert "smoke/fourier/image/astronaut/none/seed0/model.pt" in files
         assert "smoke/siren/image/camera/siren/seed0/predictions/predictions.json" in files

@@ -149,6 +149,8 @@ def memory_of_training(wildcards, attempt):
 
 def group_of_run(wildcards):
     """Short runs travel together to a cluster; a long one is a job of its own."""
+    if SCALE != "paper":
+        return "small"
     run = run_of(wildcards)
     return "short" if is_short(run.task, run.recipe, SCALE) else None
 
