@@ -7,7 +7,6 @@ import signal
 import time
 
 import pytest
-
 from slurm.submission import LONG_RUN, Submission, model, same
 
 pytestmark = pytest.mark.slow
