@@ -34,6 +34,10 @@ onstart:
     hold_results_folder()
 
 
+onerror:
+    show_errors()
+
+
 onsuccess:
     forget_checkpoints()
 
