@@ -24,7 +24,7 @@ LONG = {
         "title": "An image",
         "subjects": ["camera"],
         "variants": {"siren": {}},
-        "budget": {"smoke": {"steps": 1000, "resolution": 64, "width": 64, "derivatives": False}},
+        "budget": {"smoke": {"steps": 1500, "resolution": 64, "width": 64, "derivatives": False}},
         "headline": ["trained psnr_8bit"],
         "figures": ["curves"],
     }
