@@ -159,7 +159,7 @@ def _mixed_cells(inside: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "a b c"]
 def _repeated(values: Float[np.ndarray, "x y z"]) -> Float[np.ndarray, "x2 y2 z2"]:
     """Each corner's value for itself and the finer corner above it, along every axis."""
     index = np.arange(2 * len(values) - 1) // 2
-    return values[index][:, index][:, :, index]
+    return np.ascontiguousarray(values[np.ix_(index, index, index)])
 
 
 def _flat(places: Int[np.ndarray, "*batch 3"], shape: tuple[int, ...]) -> Int[np.ndarray, "*batch"]:

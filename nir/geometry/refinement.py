@@ -36,7 +36,7 @@ def simplified(
         np.asfortranarray(faces, dtype=np.int32),
         faces_at_most,
     )
-    return np.ascontiguousarray(kept), np.ascontiguousarray(left)
+    return kept.copy(order="C"), left.astype(np.int64, order="C")
 
 
 def refined(
