@@ -6,6 +6,7 @@ and with the angle of view at which the cube's sphere fills the picture.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -95,17 +96,33 @@ def unprojected(
 
 
 def write_turntable(
-    path: Path, surfaces: list[trimesh.Trimesh], *, frames: int = 36, size: int = 200
+    path: Path, surfaces: Sequence[trimesh.Trimesh], *, frames: int = 36, size: int = 200
 ) -> None:
     """A film of surfaces side by side, in the unit cube, turning once; it loops."""
-    poses = orbit(frames, radius=DISTANCE, elevation_degrees=TURNTABLE_ELEVATION, up=UP)
-    cameras = Cameras(poses, Intrinsics.centred(size, size, FOCAL * size))
+    cameras = _turning(frames, size)
     arrays = [(np.asarray(s.vertices, dtype=float), np.asarray(s.faces)) for s in surfaces]
     film = (
         np.concatenate([shaded(v, f, cameras, frame) for v, f in arrays], axis=1)
         for frame in range(frames)
     )
     write_mp4(path, film, frames_per_second=12)
+
+
+def write_morphing_turntable(
+    path: Path, surfaces: Sequence[trimesh.Trimesh], *, frames: int = 36, size: int = 200
+) -> None:
+    """A film that turns once while it passes through surfaces in their order; it loops."""
+    cameras = _turning(frames, size)
+    arrays = [(np.asarray(s.vertices, dtype=float), np.asarray(s.faces)) for s in surfaces]
+    film = (
+        shaded(*arrays[frame * len(arrays) // frames], cameras, frame) for frame in range(frames)
+    )
+    write_mp4(path, film, frames_per_second=12)
+
+
+def _turning(frames: int, size: int) -> Cameras:
+    poses = orbit(frames, radius=DISTANCE, elevation_degrees=TURNTABLE_ELEVATION, up=UP)
+    return Cameras(poses, Intrinsics.centred(size, size, FOCAL * size))
 
 
 def write_glb(path: Path, surface: trimesh.Trimesh) -> None:

@@ -54,6 +54,10 @@ TASKS = {
     ),
     "audio": TaskEntry("nir.tasks.audio", "nir.recipes.recordings:AudioRecipe"),
     "wave": TaskEntry("nir.tasks.wave", "nir.recipes.equations:WaveRecipe"),
+    "deepsdf": TaskEntry("nir.tasks.shape_decoder", "nir.recipes.shape_decoder:ShapeDecoderRecipe"),
+    "shape_memory": TaskEntry(
+        "nir.tasks.shape_memory", "nir.recipes.shape_memory:ShapeMemoryRecipe"
+    ),
     "signed_distance": TaskEntry(
         "nir.tasks.signed_distance", "nir.recipes.signed_distance:SignedDistanceRecipe"
     ),
