@@ -72,6 +72,22 @@ TASKS = {
         "nir.tasks.completion", "nir.recipes.inpainting:CompletionRecipe"
     ),
     "image_prior": TaskEntry("nir.tasks.inpainting", "nir.recipes.inpainting:PriorRecipe"),
+    "occupancy_image": TaskEntry(
+        "nir.tasks.shape_reconstruction",
+        "nir.recipes.shape_reconstruction:ShapeReconstructionRecipe",
+    ),
+    "occupancy_points": TaskEntry(
+        "nir.tasks.shape_reconstruction", "nir.recipes.shape_reconstruction:PointsRecipe"
+    ),
+    "occupancy_voxels": TaskEntry(
+        "nir.tasks.shape_reconstruction", "nir.recipes.shape_reconstruction:VoxelsRecipe"
+    ),
+    "occupancy_representation": TaskEntry(
+        "nir.tasks.shape_reconstruction", "nir.recipes.shape_reconstruction:RepresentationRecipe"
+    ),
+    "occupancy_generation": TaskEntry(
+        "nir.tasks.shape_reconstruction", "nir.recipes.shape_reconstruction:GenerationRecipe"
+    ),
     "poisson": TaskEntry("nir.tasks.poisson", "nir.recipes.poisson:PoissonRecipe"),
     "siren_initialization": TaskEntry(
         "nir.tasks.initialization", "nir.recipes.initialization:InitializationRecipe"
