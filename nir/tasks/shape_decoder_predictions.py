@@ -32,7 +32,7 @@ from nir.tasks.shape_codes import (
 from nir.tasks.shape_morphs import write_morph
 
 METRICS = ("chamfer_l2_sum", "earth_movers", "mesh_accuracy", "mesh_completion", "failed")
-DETAILED_METRICS = (*METRICS, "chamfer_l1", "iou_volume", "normal_consistency", "f_score")
+DETAILED_METRICS = (*METRICS, "chamfer_l1", "iou_volume", "normal_consistency")
 
 
 def surface_of(
@@ -183,6 +183,6 @@ def _write_answers(
             write_turntable(
                 temporary, [truths[0], surfaces[0]], frames=r.turntable_frames, size=size
             )
-        with written_whole(out / "decoded.glb") as temporary:
-            write_glb(temporary, surfaces[0])
+        write_glb(out / "decoded.glb", surfaces[0])
+        write_glb(out / "truth.glb", truths[0])
     predictions.write()
