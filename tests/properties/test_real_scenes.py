@@ -35,7 +35,7 @@ def trained(task, steps: int, learning_rate: float = 5e-3) -> list[float]:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     return losses
 
 
