@@ -186,7 +186,8 @@ def losses_in_chunks(
 ) -> dict[str, Tensor]:
     """The named losses `losses(*points)`, each a sum over points, in bounded memory.
 
-    points: coordinates and whatever belongs to them, [points, ...] each. Every chunk's gradient by
+    points: coordinates and whatever belongs to them, [points, ...] each. points_per_chunk: 0 is all
+    at once, as plain losses. Every chunk's gradient by
     the parameters is taken at once and its graph given up, so that the peak is that of one chunk
     and nothing is computed twice. The results can be differentiated as usual, but only by
     `parameters` and only as a common multiple of their sum: all terms share one gradient. A mean
@@ -200,6 +201,8 @@ def losses_in_chunks(
     >>> total.item(), slope.grad.item()
     (14.0, 28.0)
     """
+    if points_per_chunk == 0 or points_per_chunk >= len(points[0]):
+        return losses(*points)
     parameters = [p for p in parameters if p.requires_grad]
     recording = torch.is_grad_enabled() and bool(parameters)
     totals: dict[str, Tensor] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nir.errors import InputError
+from nir.recipes.base import at_least
 from nir.recipes.field import FieldRecipe
 
 
@@ -38,6 +39,7 @@ class WaveRecipe(FieldRecipe):
     def check(self, where: str) -> None:
         """Refuse samplings that leave no points for the equation."""
         super().check(where)
+        at_least(where, 0, points_per_chunk=self.points_per_chunk)
         _check_positive(
             self, where, "final_time", "source_variance", "source_peak", "points_per_step"
         )
@@ -72,6 +74,7 @@ class HelmholtzRecipe(FieldRecipe):
     def check(self, where: str) -> None:
         """Refuse a source without extent and a layer that fills the square."""
         super().check(where)
+        at_least(where, 0, points_per_chunk=self.points_per_chunk)
         _check_positive(
             self, where, "wave_number", "source_variance", "points_per_step", "near_radius"
         )

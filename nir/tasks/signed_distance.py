@@ -24,7 +24,7 @@ from nir.errors import InputError
 from nir.fields import Field, field_from
 from nir.geometry.meshing import marching_cubes_of
 from nir.geometry.surfaces import sample_surface
-from nir.operators.calculus import value_and_gradient
+from nir.operators.calculus import losses_in_chunks, value_and_gradient
 from nir.predictions import Predictions
 from nir.recipes.signed_distance import SignedDistanceRecipe
 from nir.tasks.contract import Task
@@ -80,19 +80,37 @@ class SignedDistanceTask(Task):
 
     def losses(self, batch: SurfaceBatch) -> dict[str, Tensor]:
         """The four terms of SIREN equation 6, each a mean over all points of the step."""
-        on = len(batch.on_surface)
         points = torch.cat([batch.on_surface, batch.anywhere])
+        normals = torch.cat([batch.normals, torch.zeros_like(batch.anywhere)])
+        is_on = torch.arange(len(points), device=points.device) < len(batch.on_surface)
+        return losses_in_chunks(
+            lambda *chunk: self._parts(*chunk, total=len(points)),
+            points,
+            normals,
+            is_on,
+            parameters=self.field.parameters(),
+            points_per_chunk=self.recipe.points_per_chunk,
+        )
+
+    def _parts(
+        self,
+        points: Float[Tensor, "points 3"],
+        normals: Float[Tensor, "points 3"],
+        is_on: Bool[Tensor, " points"],
+        *,
+        total: int,
+    ) -> dict[str, Tensor]:
+        """Sums over points, divided by the number of all."""
         value, gradient = value_and_gradient(self.field, points)
         distance, slope = value[:, 0].abs(), gradient[:, 0]
-        cosine = F.cosine_similarity(slope[:on], batch.normals, dim=-1)
-        total, r = len(points), self.recipe
+        cosine = F.cosine_similarity(slope, normals, dim=-1)
+        r = self.recipe
+        far = torch.where(is_on, 0.0, torch.exp(-SHARPNESS * distance))
         return {
-            "surface": r.surface_weight * distance[:on].sum() / total,
-            "off_surface": r.off_surface_weight
-            * torch.exp(-SHARPNESS * distance[on:]).sum()
-            / total,
-            "normal": r.normal_weight * (1 - cosine).sum() / total,
-            "eikonal": r.eikonal_weight * (slope.norm(dim=-1) - 1).abs().mean(),
+            "surface": r.surface_weight * torch.where(is_on, distance, 0.0).sum() / total,
+            "off_surface": r.off_surface_weight * far.sum() / total,
+            "normal": r.normal_weight * torch.where(is_on, 1 - cosine, 0.0).sum() / total,
+            "eikonal": r.eikonal_weight * (slope.norm(dim=-1) - 1).abs().sum() / total,
         }
 
     def surface(self) -> trimesh.Trimesh | None:

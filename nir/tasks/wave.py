@@ -94,15 +94,12 @@ class WaveTask(Task):
     def losses(self, batch: WavePoints) -> dict[str, Tensor]:
         """Mean absolute residual, and at t = 0 mean absolute errors of value and velocity."""
         total = len(batch.coordinates)
-        chunk = self.recipe.points_per_chunk or total
-        if chunk >= total:
-            return self._parts(batch.coordinates, batch.is_initial, total)
         return losses_in_chunks(
             lambda points, is_initial: self._parts(points, is_initial, total),
             batch.coordinates,
             batch.is_initial,
             parameters=self.field.parameters(),
-            points_per_chunk=chunk,
+            points_per_chunk=self.recipe.points_per_chunk,
         )
 
     def _parts(

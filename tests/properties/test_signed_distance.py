@@ -110,6 +110,14 @@ def test_the_loss_is_that_of_finite_differences(ball):
         assert losses[term].item() == pytest.approx(weighted.item(), rel=1e-5), term
 
 
+def test_chunks_give_the_same_step(ball):
+    whole, split = built(ball), built(ball, points_per_chunk=17)
+    for task in (whole, split):
+        sum(task.losses(task.batch(0, torch.Generator().manual_seed(3))).values()).backward()
+    for a, b in zip(whole.field.parameters(), split.field.parameters(), strict=True):
+        torch.testing.assert_close(b.grad, a.grad, rtol=1e-3, atol=1e-4)
+
+
 def test_a_true_distance_has_no_loss_but_the_penalty_near_the_surface(ball):
     task = with_exact_distance(built(ball))
     direction = torch.nn.functional.normalize(torch.randn(40, 3), dim=-1)
