@@ -25,6 +25,7 @@ class WaveRecipe(FieldRecipe):
     initial_points: int = 2000  # of these, those at t = 0
     near_points: int = 1000  # of the initial ones, those within near_radius of the source
     near_radius: float = 0.25
+    later_near_points: int = 0  # of the others, at t > 0, those within near_radius; paper: none
     final_time: float = 0.4
     window_steps: int = 100_000  # times grow linearly from 0 to final_time over so many steps
     source_centre: tuple[float, ...] = (0.0, 0.0)
@@ -45,6 +46,11 @@ class WaveRecipe(FieldRecipe):
         )
         _check_positive(self, where, "window_steps", "initial_points", "near_radius")
         _check_centre(self.source_centre, where)
+        at_least(where, 0, later_near_points=self.later_near_points)
+        if self.later_near_points > self.points_per_step - self.initial_points:
+            raise InputError(
+                f"{where}.later_near_points: more than points_per_step leaves at t > 0"
+            )
         if not self.near_points <= self.initial_points <= self.points_per_step:
             raise InputError(
                 f"{where}.initial_points: {self.initial_points} is not between near_points and "

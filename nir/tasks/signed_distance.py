@@ -15,6 +15,7 @@ import trimesh
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
@@ -116,8 +117,8 @@ class SignedDistanceTask(Task):
     def surface(self) -> trimesh.Trimesh | None:
         """The zero level set in cube and margin, or None where there is none.
 
-        The shape ends within the cube. With a margin, pieces that reach the border of space are
-        none of it, and left out.
+        The shape ends within the cube. With a margin, pieces that reach the border of space and
+        keep away from all given points are none of it, and left out.
         """
         corner = np.full(3, 1 + self.recipe.margin)
         try:
@@ -132,7 +133,9 @@ class SignedDistanceTask(Task):
         except InputError:
             return None
         if self.recipe.margin > 0:
-            faces = faces[~_reaches(vertices, faces, corner[0])]
+            cell = 2 * corner[0] / self.recipe.mesh_resolution
+            near = KDTree(self.cloud.points).query(vertices, distance_upper_bound=2 * cell)[0]
+            faces = faces[~_is_stray(vertices, faces, border=corner[0], near=np.isfinite(near))]
         surface = trimesh.Trimesh(vertices, faces, process=False)
         surface.remove_unreferenced_vertices()
         return surface if len(faces) else None
@@ -195,13 +198,19 @@ def _oriented(
     return np.concatenate([points / size, normals], axis=1).astype(np.float32)
 
 
-def _reaches(
-    vertices: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"], border: float
+def _is_stray(
+    vertices: Float[np.ndarray, "vertices 3"],
+    faces: Int[np.ndarray, "faces 3"],
+    *,
+    border: float,
+    near: Bool[np.ndarray, " vertices"],
 ) -> Bool[np.ndarray, " faces"]:
-    """Which faces belong to a connected piece that has a vertex on the border of space."""
+    """Which faces belong to a connected piece on the border of space without a vertex `near`."""
     edges = np.concatenate([faces[:, :2], faces[:, 1:]])
     ones = np.ones(len(edges), dtype=bool)
     graph = coo_array((ones, (edges[:, 0], edges[:, 1])), shape=(len(vertices),) * 2)
-    _, piece = connected_components(graph, directed=False)
-    at_border = np.abs(vertices).max(axis=1) > border - 1e-4
-    return np.isin(piece, piece[at_border])[faces[:, 0]]
+    count, piece = connected_components(graph, directed=False)
+    is_stray = np.zeros(count, dtype=bool)
+    is_stray[piece[np.abs(vertices).max(axis=1) > border - 1e-4]] = True
+    is_stray[piece[near]] = False
+    return is_stray[piece[faces[:, 0]]]
