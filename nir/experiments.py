@@ -2,7 +2,8 @@
 
 An *experiment* compares *variants* of a task on *subjects* (signals) at a *scale*; a *run* is one
 trained model = (experiment, subject, variant, seed). Values of a run's recipe come, later ones
-winning, from the recipe's defaults, the scale's budget, the variant, and `per_subject`.
+winning, from the recipe's defaults, the scale's budget, the variant, `per_scale` (what one variant
+needs at one scale, such as a baseline's own best learning rate), and `per_subject`.
 """
 
 from __future__ import annotations
@@ -113,7 +114,8 @@ class Experiment:
 def training_code(task: str) -> str:
     """Fingerprint of the code that trains and predicts a task."""
     entry = task_entry(task)
-    return fingerprint(entry.module, entry.recipe.partition(":")[0], "nir.training")
+    recipe_module = entry.recipe.partition(":")[0]
+    return fingerprint(entry.module, recipe_module, "nir.building", "nir.training")
 
 
 def experiments_of(config: Mapping[str, Any]) -> dict[str, Experiment]:
@@ -164,6 +166,8 @@ def _check_variants(entry: Mapping[str, Any], where: str) -> None:
         named += [(f"select.{scale}", variant) for variant in variants]
     for pattern, by_variant in entry.get("per_subject", {}).items():
         named += [(f"per_subject.{pattern}", variant) for variant in by_variant]
+    for scale, by_variant in entry.get("per_scale", {}).items():
+        named += [(f"per_scale.{scale}", variant) for variant in by_variant]
     for claim in entry.get("claims", ()):
         variants = (claim.get("better", ""), *claim.get("than", ()))
         named += [("claims", variant) for variant in variants if variant]
@@ -213,6 +217,8 @@ def _recipe(entry: Mapping[str, Any], scale: str, variant: str, subject: str, wh
     changes = entry["variants"][variant]
     recipe_class.from_dict({**values, **changes}, where=f"{where}.variants.{variant}")
     values.update(changes)
+    values.update(entry.get("per_scale", {}).get(scale, {}).get(variant, {}))
+    recipe_class.from_dict(values, where=f"{where}.per_scale.{scale}.{variant}")
     for pattern, by_variant in entry.get("per_subject", {}).items():
         if fnmatch.fnmatch(_subject_name(subject), pattern):
             values.update(by_variant.get(variant, {}))

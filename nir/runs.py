@@ -1,5 +1,7 @@
 """A run on disk: build its task, train it, predict from it. The glue between contracts.
 
+Nothing here decides what a training gives, only where it is written: a change trains nothing anew.
+
 A run's folder holds recipe.json (task, subject, seed and all values), model.pt, log.csv and
 training.json (device, versions, time), and after prediction predictions/.
 """
@@ -9,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import hashlib
-import importlib
 import io
 import pickle
 import platform
@@ -22,6 +23,7 @@ from typing import Any
 
 import torch
 
+from nir.building import start_of_task
 from nir.checkpoints import Checkpoints
 from nir.data.fetch import resolve_subject
 from nir.errors import InputError
@@ -36,7 +38,6 @@ from nir.files import (
 )
 from nir.networks import parameter_count
 from nir.progress import Progress
-from nir.random import generator_for
 from nir.recipes.base import Recipe
 from nir.tasks import task_entry
 from nir.tasks.contract import Task
@@ -96,10 +97,11 @@ def choose_device(name: str) -> torch.device:
 
 def build_task(specification: RunSpecification, data_root: Path, device: torch.device) -> Task:
     """Build the task of a run exactly as its training begins."""
-    module = importlib.import_module(task_entry(specification.task).module)
     subject = resolve_subject(specification.subject, data_root=data_root)
-    generator = generator_for(specification.seed, "start")
-    return module.build(specification.recipe, subject, device=device, generator=generator)
+    module = task_entry(specification.task).module
+    return start_of_task(
+        module, specification.recipe, subject, seed=specification.seed, device=device
+    )
 
 
 def train_run(
