@@ -148,11 +148,26 @@ def memory_of_training(wildcards, attempt):
 
 
 def group_of_run(wildcards):
-    """Short runs travel together to a cluster; a long one is a job of its own."""
+    """Short runs travel together to a cluster; a long one is a job of its own.
+
+    So is one that failed before: a job ends at the first failure of those that travel in it.
+    """
+    run = run_of(wildcards)
+    if workflow.is_main_process and failed_before(run):
+        return None
     if SCALE != "paper":
         return "small"
-    run = run_of(wildcards)
     return "short" if is_short(run.task, run.recipe, SCALE) else None
+
+
+def failed_before(run):
+    """Whether the log of a run's training ends with an error, rather than with a warning's save."""
+    log = Path(f"results/logs/{SCALE}/{run.place}/train.log")
+    try:
+        last = log.read_text(errors="replace").rstrip().rpartition("\n")[2]
+    except OSError:
+        return False
+    return last.startswith("nir: ") and not last.startswith("nir: stopped by ")
 
 
 def minutes_of_report(wildcards, attempt):
