@@ -42,7 +42,7 @@ def _train(options: argparse.Namespace) -> None:
 
     values = _parse_recipe(options.recipe) | dict(map(parse_setting, options.set))
     recipe = task_entry(options.task).recipe_class().from_dict(values, where="recipe")
-    _use_threads(options.threads)
+    use_threads(options.threads)
     train_run(
         RunSpecification(
             task=options.task, subject=options.subject, seed=options.seed, recipe=recipe
@@ -78,7 +78,8 @@ def parse_setting(setting: str) -> tuple[str, object]:
         return key, value
 
 
-def _use_threads(threads: int) -> None:
+def use_threads(threads: int) -> None:
+    """Let torch use so many threads; 0 leaves it as it is."""
     import torch
 
     if threads > 0:
@@ -104,14 +105,14 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
 def _predict(options: argparse.Namespace) -> None:
     from nir.runs import choose_device, predict_run
 
-    _use_threads(options.threads)
+    use_threads(options.threads)
     predict_run(options.run, data_root=options.data_root, device=choose_device(options.device))
 
 
 def _mesh(options: argparse.Namespace) -> None:
     from nir.runs import choose_device, mesh_run
 
-    _use_threads(options.threads)
+    use_threads(options.threads)
     mesh_run(options.run, data_root=options.data_root, device=choose_device(options.device))
 
 
