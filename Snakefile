@@ -11,8 +11,8 @@ configfile: f"{workflow.basedir}/config.yaml"
 report: "workflow/report/workflow.rst"
 
 
-# Silences the lint about environments and is inert unless containers are asked for.
-container: "docker://python:3.11-slim"
+# Inert unless containers are asked for (README, "On a cluster").
+container: config.get("container", "docker://python:3.11-slim")
 
 
 resource_scopes:
@@ -32,6 +32,10 @@ include: "workflow/rules/page.smk"
 
 onstart:
     hold_results_folder()
+
+
+onsuccess:
+    forget_checkpoints()
 
 
 rule all:

@@ -22,7 +22,7 @@ import torch
 from nir.checkpoints import Checkpoints
 from nir.data.fetch import resolve_subject
 from nir.errors import InputError
-from nir.experiments import training_code
+from nir.experiments import is_path, training_code
 from nir.fields_planes import PlaneField
 from nir.files import (
     canonical_json,
@@ -74,8 +74,12 @@ class RunSpecification:
         )
 
     def checkpoint_name(self) -> str:
-        """A hash of recipe, subject, seed and code: another of any is another training."""
-        identity = canonical_json([self.to_dict(), training_code(self.task)])
+        """A hash of recipe, subject, seed and code: another of any is another training.
+
+        Of a user's own file, size and time of change count, too.
+        """
+        stamp = _stamp(Path(self.subject)) if is_path(self.subject) else None
+        identity = canonical_json([self.to_dict(), training_code(self.task), stamp])
         return hashlib.sha256(identity.encode()).hexdigest()[:20]
 
 
@@ -109,8 +113,12 @@ def train_run(
     label: str,
     log: Path | None = None,
     checkpoint_seconds: float = 60.0,
+    keep_checkpoints: bool = False,
 ) -> None:
-    """Train a run, going on from its last checkpoint, and write its folder."""
+    """Train a run, going on from its last checkpoint, and write its folder.
+
+    keep_checkpoints: do not remove them when done, so that the same training again ends at once.
+    """
     checkpoints = Checkpoints(checkpoints_root / specification.checkpoint_name())
     for path in (out / "model.pt", checkpoints.folder / "step"):
         require_writable(path)
@@ -124,15 +132,28 @@ def train_run(
         progress=progress,
         checkpoint_seconds=checkpoint_seconds,
     )
+    before = _stamp(out / "model.pt")
     with checkpoints.owned(progress.say) as waited:
-        if waited and (out / "model.pt").is_file():
-            return
+        if waited and _stamp(out / "model.pt") not in (None, before):
+            return  # the one that was waited for has finished it
         task = build_task(specification, data_root, device)
         state = trainer.train(task)
         _write_run(specification, out, task, state, device)
+        if keep_checkpoints:
+            progress.forget()
+            return
         checkpoints.remove()
     with contextlib.suppress(OSError):  # another training may be using it
         checkpoints_root.rmdir()
+
+
+def _stamp(path: Path) -> list[int] | None:
+    """What tells one version of a file from another, or None without the file."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return [status.st_mtime_ns, status.st_size]
 
 
 def _write_run(

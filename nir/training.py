@@ -29,6 +29,9 @@ from nir.tasks.contract import Task
 # By the names that recipes use.
 OPTIMISERS = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
+# Schedulers send the first before they kill, the last two as warnings of a time limit.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+
 
 class TrainingInterruptedError(Exception):
     """A signal asked the training to stop; its state is saved."""
@@ -80,7 +83,7 @@ class Trainer:
     def train(self, task: Task) -> State:
         """Minimise the task's losses for `recipe.steps` updates and return the final state.
 
-        Raises `TrainingInterruptedError` on SIGTERM or SIGINT, after saving; `InputError` at the
+        Raises `TrainingInterruptedError` on one of `SIGNALS`, after saving; `InputError` at the
         first loss that is not finite, naming term and step, after keeping the batch.
         """
         state = self._start(task)
@@ -185,10 +188,9 @@ def _plain(batch: Any) -> Any:
 
 @contextlib.contextmanager
 def _signals_noted() -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT instead of dying from them, until the block ends."""
+    """Collect `SIGNALS` instead of dying from them, until the block ends."""
     noted: list[int] = []
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    previous = {n: signal.signal(n, lambda number, _frame: noted.append(number)) for n in numbers}
+    previous = {n: signal.signal(n, lambda number, _frame: noted.append(number)) for n in SIGNALS}
     try:
         yield noted
     finally:

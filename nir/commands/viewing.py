@@ -52,19 +52,20 @@ def _bake(options: argparse.Namespace) -> None:
 
 
 def _bake_run(options: argparse.Namespace, run: Path, out: Path) -> None:
-    from nir.commands.training import use_threads
-    from nir.runs import bake_run, choose_device
+    from nir.commands.training import computing
+    from nir.runs import bake_run
     from nir.viewers.planes.baked import BakeSettings
 
-    use_threads(options.threads)
-    report = bake_run(
-        run,
-        out,
-        settings=BakeSettings(largest_page=options.texture_size, least_weight=options.least_weight),
-        resolution=options.resolution,
-        data_root=options.data_root,
-        device=choose_device(options.device),
-    )
+    settings = BakeSettings(largest_page=options.texture_size, least_weight=options.least_weight)
+    with computing(options, "bake") as device:
+        report = bake_run(
+            run,
+            out,
+            settings=settings,
+            resolution=options.resolution,
+            data_root=options.data_root,
+            device=device,
+        )
     sys.stdout.write(report + "\n")
 
 

@@ -37,19 +37,25 @@ class Points:
 class Regression(Task):
     """Fits a sine from points drawn anew at every step; may be told to go wrong or to stop."""
 
-    def __init__(self, *, bad_step: int | None = None, stop_step: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        bad_step: int | None = None,
+        stop_step: int | None = None,
+        stopped_by: signal.Signals = signal.SIGTERM,
+    ) -> None:
         generator = generator_for(0, "start")
         self.field = nn.Sequential(nn.Linear(1, 16), nn.Tanh(), nn.Linear(16, 1))
         with torch.no_grad():
             for parameter in self.field.parameters():
                 parameter.uniform_(-1, 1, generator=generator)
-        self.bad_step, self.stop_step = bad_step, stop_step
+        self.bad_step, self.stop_step, self.stopped_by = bad_step, stop_step, stopped_by
         self.seen: list[int] = []
 
     def batch(self, step: int, generator: Generator) -> Points:
         self.seen.append(step)
         if step == self.stop_step:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self.stopped_by)
         x = torch.rand(32, 1, generator=generator)
         y = torch.sin(3 * x)
         return Points(x, y * math.nan if step == self.bad_step else y)
@@ -251,6 +257,14 @@ def test_interrupted_anywhere_and_continued_is_as_if_nothing_had_been(
     assert task.seen[0] == stop_step + 1
     assert same(weights(task), undisturbed[0])
     assert state.rows == undisturbed[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2])
+def test_each_warning_of_a_scheduler_saves_and_ends_with_its_own_exit_code(tmp_path, number):
+    with pytest.raises(TrainingInterruptedError) as raised:
+        train(tmp_path, Regression(stop_step=20, stopped_by=number))
+    assert raised.value.exit_code == 128 + number
+    assert [path.name for path in tmp_path.glob("step-*.pt")] == ["step-000000021.pt"]
 
 
 def test_interrupted_many_times_is_as_if_nothing_had_been(tmp_path, undisturbed):

@@ -1,6 +1,8 @@
 # What the rules share: the experiments of this configuration, and which files a run needs.
-import fcntl
+import atexit
+import contextlib
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from nir.experiments import experiments_of
 from nir.files import canonical_json
 from nir.fingerprints import fingerprint
 from nir.metrics import METRIC_MODULES
+from nir.ownership import OwnedElsewhereError, owned
+from nir.resources import is_short, training_memory_mb, training_minutes
 
 # Rules call `nir` from the environment that runs Snakemake, activated or not.
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
@@ -34,23 +38,35 @@ def load_experiments():
 
 
 def hold_results_folder():
-    """Let one Snakemake at a time write results; the lock dies with its process, even if killed."""
+    """Let one Snakemake at a time write results, on all machines that share this folder.
+
+    Killed, it leaves nothing that stops the next one: on the same machine its lock died with it,
+    elsewhere it is taken over once it has shown no sign of life for two minutes.
+    """
     try:
         Path("results").mkdir(exist_ok=True)
-        handle = open(".snakemake/nir.lock", "w")
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise WorkflowError(
-            "another snakemake is running in this folder; wait for it or stop it"
+        HELD.enter_context(
+            owned(
+                Path(".snakemake/nir"),
+                what="another snakemake is running in this folder; wait for it or stop it",
+                say=lambda text: logger.warning(f"nir: {text}"),
+                wait=False,
+            )
         )
-    except OSError as error:
-        raise WorkflowError(
-            f"results: cannot be written ({error.strerror}); make it writable"
-        )
-    HELD.append(handle)
+    except OwnedElsewhereError as error:
+        raise WorkflowError(f"nir: {error}")
+    except (OSError, InputError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WorkflowError(f"results: cannot be written ({reason}); make it writable")
+    atexit.register(HELD.close)
 
 
-HELD = []
+def forget_checkpoints():
+    """Remove checkpoints that jobs of a cluster kept in case their group had to run again."""
+    shutil.rmtree(f"results/{SCALE}/.checkpoints", ignore_errors=True)
+
+
+HELD = contextlib.ExitStack()
 EXPERIMENTS = load_experiments()
 SCALE = config["scale"]
 DATA_ROOT = config["data_root"]
@@ -122,6 +138,31 @@ def gpus_of_training(wildcards):
     return int(SCALE == "paper")
 
 
+def minutes_of_training(wildcards, attempt):
+    run = run_of(wildcards)
+    return training_minutes(run.task, run.recipe, SCALE, attempt)
+
+
+def memory_of_training(wildcards, attempt):
+    return training_memory_mb(SCALE, attempt)
+
+
+def group_of_run(wildcards):
+    """Short runs travel together to a cluster; a long one is a job of its own."""
+    if SCALE != "paper":
+        return "small"
+    run = run_of(wildcards)
+    return "short" if is_short(run.task, run.recipe, SCALE) else None
+
+
+def minutes_of_report(wildcards, attempt):
+    return {"smoke": 5, "quick": 10, "paper": 60}[SCALE] * attempt
+
+
+def memory_of_report(wildcards, attempt):
+    return {"smoke": 1000, "quick": 2000, "paper": 8000}[SCALE] * attempt
+
+
 def results_of(experiment):
     """Everything a person wants of one experiment."""
     folder = f"results/{SCALE}/{experiment.name}"
@@ -175,6 +216,12 @@ def runs_of(wildcards):
     keys = ("place", "group", "subject", "variant", "seed")
     runs = [{key: run[key] for key in keys} for run in plan["runs"]]
     return canonical_json({"name": plan["name"], "runs": runs})
+
+
+def weights_of_metrics(wildcards):
+    """Names of the published weights that metrics use and that are there; new ones run it again."""
+    weights = (e for e in registry().values() if e.kind == "weights")
+    return " ".join(e.name for e in weights if Path(DATA_ROOT, e.path).exists())
 
 
 def title_of(wildcards):
