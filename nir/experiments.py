@@ -76,6 +76,7 @@ class Experiment:
     media: tuple[str, ...]
     panels: tuple[str, ...]
     mesh: bool
+    viewer: bool
     claims: tuple[Mapping[str, Any], ...]
     runs: tuple[Run, ...]
 
@@ -83,6 +84,11 @@ class Experiment:
     def chapter(self) -> str:
         """The part of the name before the slash."""
         return self.name.split("/")[0]
+
+    @property
+    def viewers(self) -> tuple[Run, ...]:
+        """The runs that a browser shows: those of the first seed, if any."""
+        return tuple(run for run in self.runs if self.viewer and run.seed == 0)
 
     def plan(self) -> dict[str, Any]:
         """What evaluation, tables and figures need to know, ready for JSON."""
@@ -95,6 +101,7 @@ class Experiment:
             "figures": list(self.figures),
             "media": list(self.media),
             "panels": list(self.panels),
+            "viewers": [run.place for run in self.viewers],
             "claims": [dict(claim) for claim in self.claims],
             "runs": [
                 {
@@ -145,6 +152,7 @@ def _experiment(name: str, config: Mapping[str, Any]) -> Experiment:
         media=tuple(entry.get("media", ())),
         panels=tuple(entry.get("panels", ())),
         mesh=entry.get("mesh", False),
+        viewer=entry.get("viewer", False),
         claims=tuple(c for c in entry.get("claims", ()) if scale in c.get("scales", [scale])),
         runs=runs,
     )

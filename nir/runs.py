@@ -250,6 +250,6 @@ def bake_run(
         resolution = getattr(specification.recipe, "resolution", 1.0)
     name = Path(specification.subject).stem.replace("_", " ").capitalize()
     report = write_viewer(
-        task.field, task.scene, out, name=name, settings=settings, resolution=resolution
+        task.field, task.scene.cameras, out, name=name, settings=settings, resolution=resolution
     )
     return report.line()

@@ -199,7 +199,7 @@ def tabulate_basis(
     y, x = torch.meshgrid(down, across, indexing="ij")
     z = (1 - x * x - y * y).clamp_min(0).sqrt()
     directions = torch.nn.functional.normalize(torch.stack([x, y, z], -1), dim=-1)
-    values = basis(directions.reshape(-1, 3)).reshape(size, size, -1).double().cpu().numpy()
+    values = basis(directions.reshape(-1, 3)).unflatten(0, (size, size)).double().cpu().numpy()
     values = np.moveaxis(values, -1, 0)
     low, high = values.min((1, 2)), values.max((1, 2))
     span = np.where(high > low, high - low, 1.0)[:, None, None]
@@ -225,11 +225,12 @@ def _layers(
     cut = []
     for of_group, keep in zip(coefficients, kept, strict=True):
         channels = _levels(of_group, scales).transpose(1, 2, 0, 3)
-        cut.append(_cut(channels.reshape(*channels.shape[:2], -1), keep, settings.tile))
+        size = channels.shape[:2]
+        cut.append(_cut(channels.reshape(*size, 3 * len(scales)), keep, settings.tile))
     tiles = np.concatenate(cut)
     spare = -tiles.shape[-1] % 4
     pages = _laid_out(np.pad(tiles, [(0, 0)] * 3 + [(0, spare)]), settings.largest_page)
-    by_layer = pages.reshape(*pages.shape[:3], -1, 4)
+    by_layer = pages.reshape(*pages.shape[:3], pages.shape[3] // 4, 4)
     return np.ascontiguousarray(np.moveaxis(by_layer, 3, 1))
 
 

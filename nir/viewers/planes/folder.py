@@ -208,7 +208,8 @@ def _read_numbers(
     path = folder / Path(file["name"]).name
     try:
         content = gzip.decompress(path.read_bytes())
-        return np.frombuffer(content, dtype=kind).reshape(shape).copy()
+        numbers = np.frombuffer(content, dtype=kind) if content else np.empty(0, dtype=kind)
+        return numbers.reshape(shape).copy()
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; bake the run again") from error
     except (OSError, EOFError, ValueError, zlib.error) as error:

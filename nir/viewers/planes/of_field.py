@@ -1,4 +1,8 @@
-"""From a trained field of planes to textures: the last time that its main network is asked."""
+"""From a trained field of planes to textures: the last time that its main network is asked.
+
+Where the base colour comes from the network, rays take it at the first plane of a group, as they
+take coefficients. It is baked as one of them, the first, whose function is the constant 1.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +42,7 @@ def textures_of(field: PlaneField, *, resolution: float = 1.0) -> PlaneTextures:
 
     alpha = [picture(lambda at, d=d: field.alpha(d, at), to_8_bits) for d in range(stack.planes)]
     groups = range(stack.groups)
-    base = [picture(lambda at, g=g: field.base_colour(g, at), to_8_bits) for g in groups]
+    base = [picture(lambda at, g=g: _base(field, g, at), to_8_bits) for g in groups]
     coefficients = [
         np.moveaxis(picture(lambda at, g=g: _coefficients(field, g, at), _to_halves), 2, 0)
         for g in groups
@@ -55,9 +59,10 @@ def basis_of(field: PlaneField) -> Basis:
     """The field's basis, as what baking and live rendering ask of one."""
 
     def basis(directions: Tensor) -> Tensor:
+        constant = directions.new_ones(len(directions), int(field.base is None))
         if not field.basis.count:
-            return directions.new_zeros(len(directions), 0)
-        return field.basis(directions).float()
+            return constant
+        return torch.cat([constant, field.basis(directions).float()], dim=1)
 
     return basis
 
@@ -74,9 +79,18 @@ def resampled(stack: PlaneStack, resolution: float) -> PlaneStack:
 
 
 def _coefficients(field: PlaneField, group: int, positions: Tensor) -> Tensor:
-    if not field.basis.count:
-        return positions.new_zeros(len(positions), 0, 3)
-    return field.coefficients(group, positions)
+    parts = [positions.new_zeros(len(positions), 0, 3)]
+    if field.base is None:
+        parts.append(field.base_colour(group, positions)[:, None])
+    if field.basis.count:
+        parts.append(field.coefficients(group, positions))
+    return torch.cat(parts, dim=1)
+
+
+def _base(field: PlaneField, group: int, positions: Tensor) -> Tensor:
+    if field.base is None:
+        return positions.new_zeros(len(positions), 3)
+    return field.base_colour(group, positions)
 
 
 def _to_halves(values: Tensor) -> np.ndarray:

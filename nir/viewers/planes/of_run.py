@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -18,12 +17,6 @@ from nir.viewers.planes.views import ViewingRange
 
 PROBED_WIDTH = 400
 """Views are looked at no finer than this to see which tiles matter: a tile has several pixels."""
-
-
-class Photographed(Protocol):
-    """What baking asks of a scene: its cameras."""
-
-    cameras: Cameras
 
 
 @dataclass(frozen=True)
@@ -70,7 +63,7 @@ def views_to_show(field: PlaneField, cameras: Cameras) -> Cameras:
 
 def write_viewer(
     field: PlaneField,
-    scene: Photographed,
+    cameras: Cameras,
     folder: Path,
     *,
     name: str,
@@ -78,5 +71,5 @@ def write_viewer(
     resolution: float,
 ) -> BakeReport:
     """Bake a field and write the viewer's folder, whole or not at all."""
-    baked = bake_field(field, scene.cameras, settings, resolution=resolution)
+    baked = bake_field(field, cameras, settings, resolution=resolution)
     return BakeReport(baked, write_baked(baked, folder, name=name), folder)

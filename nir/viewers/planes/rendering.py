@@ -93,7 +93,7 @@ class BakedRenderer:
         self.alpha = self._atlas(baked.alpha_pages)
         self.base = self._atlas(baked.base_pages)
         texels = np.moveaxis(baked.coefficient_pages, 1, 3)
-        self.coefficients = self._atlas(texels.reshape(*texels.shape[:3], -1))
+        self.coefficients = self._atlas(texels.reshape(*texels.shape[:3], 4 * texels.shape[3]))
         depths = np.stack([baked.depths, baked.first_depths], axis=1)
         self.about_planes = self._tensor(1 / depths).float()
         self.inverse_depths = self.about_planes[:, 0].contiguous()
