@@ -1,6 +1,7 @@
 # What the rules share: the experiments of this configuration, and which files a run needs.
 import atexit
 import contextlib
+import hashlib
 import shlex
 import shutil
 import sys
@@ -183,7 +184,8 @@ def results_of(experiment):
     folder = f"results/{SCALE}/{experiment.name}"
     figures = [f"{folder}/figure-{name}.png" for name in experiment.figures]
     panels = [f"{folder}/panel-{name}.html" for name in experiment.panels]
-    return [f"{folder}/table.csv", f"{folder}/table.md", *figures, *panels]
+    viewers = [f"results/{SCALE}/{run.place}/viewer" for run in experiment.viewers]
+    return [f"{folder}/table.csv", f"{folder}/table.md", *figures, *panels, *viewers]
 
 
 def recipe_of(wildcards):
@@ -217,7 +219,7 @@ def code_of_data(wildcards):
 
 def code_of_training(wildcards):
     """Fingerprint of all code that a run's training and prediction use."""
-    return experiment_of(wildcards).code()
+    return run_of(wildcards).code()
 
 
 def plan_of(wildcards):
@@ -254,6 +256,13 @@ def page_files():
     return sorted(
         str(p) for p in folder.iterdir() if p.suffix in {".jinja", ".css", ".toml"}
     )
+
+
+def content_of_viewer():
+    """Digest of the page that baking copies."""
+    folder = Path(workflow.basedir, "nir/viewers/planes/page")
+    content = b"".join(p.read_bytes() for p in sorted(folder.iterdir()))
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def results_of_chapter(chapter):
