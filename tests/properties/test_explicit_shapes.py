@@ -126,7 +126,7 @@ def test_pooled_features_are_those_at_the_pixel():
 
 def test_pixel2mesh_grows_fourfold_and_starts_near_its_sphere():
     generator = torch.Generator().manual_seed(0)
-    features = ResNet18(width=2, generator=generator)
+    features = ResNet18(width=2, generator=generator).eval()
     network = Pixel2Mesh(
         image_channels=30, width=8, blocks=1, subdivisions=1, radius=0.4, generator=generator
     )

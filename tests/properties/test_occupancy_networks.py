@@ -113,8 +113,8 @@ def test_the_divergence_is_that_of_normal_distributions(generator):
 
 
 def test_each_patch_has_a_network_of_its_own(generator):
-    decoder = PatchDecoder(code_size=4, patches=3, template_size=2, generator=generator).eval()
-    code, template = torch.randn(2, 4), torch.rand(3, 5, 2)
+    decoder = PatchDecoder(code_size=30, patches=3, template_size=2, generator=generator).eval()
+    code, template = torch.randn(2, 30), torch.rand(3, 5, 2)
     before = decoder(code, template).reshape(2, 3, 5, 3)
     with torch.no_grad():
         decoder.layers[0].weight[1] += 1

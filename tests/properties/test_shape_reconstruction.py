@@ -41,6 +41,7 @@ TINY = {
     "set_width": 8,
     "set_points": 16,
     "surface_targets": 32,
+    "atlas_code_size": 8,
     "atlas_patches": 2,
     "atlas_points": 32,
     "graph_width": 4,
