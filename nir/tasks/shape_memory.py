@@ -167,7 +167,7 @@ class ShapeMemoryTask(Task):
         for budget, (restored, size) in self.stored().items():
             split = f"{budget / 1024:g} KiB"
             self._compare(predictions, f"bytes-{budget}", restored, split)
-            predictions.number("stored_bytes", size, "B", split=split)
+            predictions.number("stored_bytes", size, "byte", split=split)
             if isinstance(restored, trimesh.Trimesh):
                 pictures.append(portrait(self._in_unit_cube(restored), r.picture_size))
         if pictures:
