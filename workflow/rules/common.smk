@@ -11,7 +11,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from nir.configuration import SCENES, check_configuration, with_defaults
+from nir.configuration import COLLECTIONS, SCENES, check_configuration, with_defaults
 from nir.data.registry import registry
 from nir.errors import InputError
 from nir.experiments import experiments_of
@@ -74,6 +74,7 @@ DATA_ROOT = config["data_root"]
 CHAPTERS = list(dict.fromkeys(e.chapter for e in EXPERIMENTS.values()))
 RUNS = {f"results/{SCALE}/{r.place}": r for e in EXPERIMENTS.values() for r in e.runs}
 RUNS_OF_PHOTOS = {run.subject_name: run for run in RUNS.values() if run.photos}
+RUNS_OF_MESHES = {run.subject_name: run for run in RUNS.values() if run.meshes}
 PUBLISHED = sorted(
     str(path) for path in Path(workflow.basedir, "workflow/published").glob("*.csv")
 )
@@ -91,6 +92,7 @@ wildcard_constraints:
     seed="[0-9]+",
     figure="[a-z0-9_]+",
     capture="[A-Za-z0-9_-]+",
+    meshes="[A-Za-z0-9_-]+",
     panel="[a-z0-9_]+",
 
 
@@ -109,6 +111,8 @@ def subject_of(wildcards):
     run = run_of(wildcards)
     if run.photos:
         return run.trained_on
+    if run.meshes:
+        return f"{run.trained_on}/collection.json"
     return f"results/data/{run.dataset}.json" if run.dataset else run.subject
 
 
@@ -205,6 +209,16 @@ def photos_of(wildcards):
     """The folder of photos, or the receipt of the data set, that a scene is made from."""
     run = RUNS_OF_PHOTOS[wildcards.capture]
     return f"results/data/{run.dataset}.json" if run.dataset else run.subject
+
+
+def meshes_of(wildcards):
+    """The folder of meshes, or the receipt of the data set, that a collection is made from."""
+    run = RUNS_OF_MESHES[wildcards.meshes]
+    return f"results/data/{run.dataset}.json" if run.dataset else run.subject
+
+
+def meshes_name_of(wildcards):
+    return RUNS_OF_MESHES[wildcards.meshes].subject
 
 
 def photos_name_of(wildcards):
