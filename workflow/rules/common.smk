@@ -5,6 +5,7 @@ import hashlib
 import shlex
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import yaml
@@ -15,7 +16,7 @@ from nir.configuration import COLLECTIONS, SCENES, check_configuration, with_def
 from nir.data.registry import registry
 from nir.errors import InputError
 from nir.experiments import experiments_of
-from nir.files import canonical_json
+from nir.files import bring_back_from_the_future, canonical_json
 from nir.fingerprints import fingerprint
 from nir.metrics import METRIC_MODULES
 from nir.ownership import OwnedElsewhereError, owned
@@ -46,6 +47,8 @@ def hold_results_folder():
     """
     try:
         Path("results").mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir="results"):
+            pass
         HELD.enter_context(
             owned(
                 Path(".snakemake/nir"),
@@ -63,8 +66,12 @@ def hold_results_folder():
 
 
 def forget_checkpoints():
-    """Remove checkpoints that jobs of a cluster kept in case their group had to run again."""
-    shutil.rmtree(f"results/{SCALE}/.checkpoints", ignore_errors=True)
+    """Remove what finished jobs of a cluster kept in case their group had to run again."""
+    folder = Path(f"results/{SCALE}/.checkpoints")
+    for mark in folder.glob("*/finished"):
+        shutil.rmtree(mark.parent, ignore_errors=True)
+    with contextlib.suppress(OSError):  # others were interrupted, and go on from theirs
+        folder.rmdir()
 
 
 HELD = contextlib.ExitStack()
@@ -94,6 +101,31 @@ wildcard_constraints:
     capture="[A-Za-z0-9_-]+",
     meshes="[A-Za-z0-9_-]+",
     panel="[a-z0-9_]+",
+
+
+def correct_times():
+    """Stamp anew what a clock that jumped has stamped in the future; Snakemake would refuse it."""
+    inputs = (
+        "model.pt",
+        "recipe.json",
+        "log.csv",
+        "predictions/predictions.json",
+        "mesh.ply",
+    )
+    places = [f"{folder}/{name}" for folder in RUNS for name in inputs]
+    for experiment in EXPERIMENTS:
+        folder = f"results/{SCALE}/{experiment}"
+        places += [f"{folder}/metrics.csv", f"{folder}/table.csv", f"{folder}/table.md"]
+    places += Path("results/data").glob("*.json")
+    if count := bring_back_from_the_future(map(Path, places)):
+        logger.warning(
+            f"nir: {count} results were stamped in the future, as by a clock that jumped; "
+            "they are kept and stamped anew"
+        )
+
+
+if workflow.is_main_process:
+    correct_times()
 
 
 def run_of(wildcards):
