@@ -209,3 +209,24 @@ def test_a_mistake_is_named_before_anything_is_trained(changes, expected):
 
 def test_a_mistake_in_another_scales_budget_is_found_too():
     assert "stepz" in message(config(budget={"smoke": {}, "paper": {"stepz": 1}}))
+
+
+def test_a_variant_of_another_task_has_its_own_recipe_and_budget():
+    others = {"none": {"task": "siren_image", "budget": {"smoke": {"steps": 7}}}}
+    values = config(others=others, variants={"none": {}, "gaussian": {"encoding": "gaussian"}})
+    other, own = (run(values, "astronaut", variant) for variant in ("none", "gaussian"))
+    assert (other.task, own.task) == ("siren_image", "fourier_image")
+    assert (other.recipe.steps, own.recipe.steps) == (7, 3)
+    assert type(other.recipe).__name__ == "SirenImageRecipe"
+
+
+@pytest.mark.parametrize(
+    ("others", "says"),
+    [
+        ({"none": {"task": "siren_imag"}}, "others.none.task"),
+        ({"nothing": {"task": "siren_image"}}, "others"),
+        ({"none": {"task": "siren_image", "budget": {"quick": {"stepps": 1}}}}, "quick.stepps"),
+    ],
+)
+def test_mistakes_in_variants_of_other_tasks_are_named(others, says):
+    assert says in message(config(others=others))

@@ -1,6 +1,7 @@
 # What the rules share: the experiments of this configuration, and which files a run needs.
 import atexit
 import contextlib
+import hashlib
 import shlex
 import shutil
 import sys
@@ -148,11 +149,26 @@ def memory_of_training(wildcards, attempt):
 
 
 def group_of_run(wildcards):
-    """Short runs travel together to a cluster; a long one is a job of its own."""
+    """Short runs travel together to a cluster; a long one is a job of its own.
+
+    So is one that failed before: a job ends at the first failure of those that travel in it.
+    """
+    run = run_of(wildcards)
+    if workflow.is_main_process and failed_before(run):
+        return None
     if SCALE != "paper":
         return "small"
-    run = run_of(wildcards)
     return "short" if is_short(run.task, run.recipe, SCALE) else None
+
+
+def failed_before(run):
+    """Whether the log of a run's training ends with an error, rather than with a warning's save."""
+    log = Path(f"results/logs/{SCALE}/{run.place}/train.log")
+    try:
+        last = log.read_text(errors="replace").rstrip().rpartition("\n")[2]
+    except OSError:
+        return False
+    return last.startswith("nir: ") and not last.startswith("nir: stopped by ")
 
 
 def minutes_of_report(wildcards, attempt):
@@ -168,7 +184,8 @@ def results_of(experiment):
     folder = f"results/{SCALE}/{experiment.name}"
     figures = [f"{folder}/figure-{name}.png" for name in experiment.figures]
     panels = [f"{folder}/panel-{name}.html" for name in experiment.panels]
-    return [f"{folder}/table.csv", f"{folder}/table.md", *figures, *panels]
+    viewers = [f"results/{SCALE}/{run.place}/viewer" for run in experiment.viewers]
+    return [f"{folder}/table.csv", f"{folder}/table.md", *figures, *panels, *viewers]
 
 
 def recipe_of(wildcards):
@@ -202,7 +219,7 @@ def code_of_data(wildcards):
 
 def code_of_training(wildcards):
     """Fingerprint of all code that a run's training and prediction use."""
-    return experiment_of(wildcards).code()
+    return run_of(wildcards).code()
 
 
 def plan_of(wildcards):
@@ -239,6 +256,13 @@ def page_files():
     return sorted(
         str(p) for p in folder.iterdir() if p.suffix in {".jinja", ".css", ".toml"}
     )
+
+
+def content_of_viewer():
+    """Digest of the page that baking copies."""
+    folder = Path(workflow.basedir, "nir/viewers/planes/page")
+    content = b"".join(p.read_bytes() for p in sorted(folder.iterdir()))
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def results_of_chapter(chapter):
