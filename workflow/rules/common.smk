@@ -1,6 +1,7 @@
 # What the rules share: the experiments of this configuration, and which files a run needs.
 import atexit
 import contextlib
+import hashlib
 import shlex
 import shutil
 import sys
@@ -12,7 +13,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from nir.configuration import SCENES, check_configuration, with_defaults
+from nir.configuration import COLLECTIONS, SCENES, check_configuration, with_defaults
 from nir.data.registry import registry
 from nir.errors import InputError
 from nir.experiments import experiments_of
@@ -82,6 +83,7 @@ DATA_ROOT = config["data_root"]
 CHAPTERS = list(dict.fromkeys(e.chapter for e in EXPERIMENTS.values()))
 RUNS = {f"results/{SCALE}/{r.place}": r for e in EXPERIMENTS.values() for r in e.runs}
 RUNS_OF_PHOTOS = {run.subject_name: run for run in RUNS.values() if run.photos}
+RUNS_OF_MESHES = {run.subject_name: run for run in RUNS.values() if run.meshes}
 PUBLISHED = sorted(
     str(path) for path in Path(workflow.basedir, "workflow/published").glob("*.csv")
 )
@@ -99,6 +101,7 @@ wildcard_constraints:
     seed="[0-9]+",
     figure="[a-z0-9_]+",
     capture="[A-Za-z0-9_-]+",
+    meshes="[A-Za-z0-9_-]+",
     panel="[a-z0-9_]+",
 
 
@@ -142,6 +145,8 @@ def subject_of(wildcards):
     run = run_of(wildcards)
     if run.photos:
         return run.trained_on
+    if run.meshes:
+        return f"{run.trained_on}/collection.json"
     return f"results/data/{run.dataset}.json" if run.dataset else run.subject
 
 
@@ -236,7 +241,8 @@ def results_of(experiment):
     folder = f"results/{SCALE}/{experiment.name}"
     figures = [f"{folder}/figure-{name}.png" for name in experiment.figures]
     panels = [f"{folder}/panel-{name}.html" for name in experiment.panels]
-    return [f"{folder}/table.csv", f"{folder}/table.md", *figures, *panels]
+    viewers = [f"results/{SCALE}/{run.place}/viewer" for run in experiment.viewers]
+    return [f"{folder}/table.csv", f"{folder}/table.md", *figures, *panels, *viewers]
 
 
 def recipe_of(wildcards):
@@ -258,6 +264,16 @@ def photos_of(wildcards):
     return f"results/data/{run.dataset}.json" if run.dataset else run.subject
 
 
+def meshes_of(wildcards):
+    """The folder of meshes, or the receipt of the data set, that a collection is made from."""
+    run = RUNS_OF_MESHES[wildcards.meshes]
+    return f"results/data/{run.dataset}.json" if run.dataset else run.subject
+
+
+def meshes_name_of(wildcards):
+    return RUNS_OF_MESHES[wildcards.meshes].subject
+
+
 def photos_name_of(wildcards):
     return RUNS_OF_PHOTOS[wildcards.capture].subject
 
@@ -270,7 +286,7 @@ def code_of_data(wildcards):
 
 def code_of_training(wildcards):
     """Fingerprint of all code that a run's training and prediction use."""
-    return experiment_of(wildcards).code()
+    return run_of(wildcards).code()
 
 
 def plan_of(wildcards):
@@ -307,6 +323,13 @@ def page_files():
     return sorted(
         str(p) for p in folder.iterdir() if p.suffix in {".jinja", ".css", ".toml"}
     )
+
+
+def content_of_viewer():
+    """Digest of the page that baking copies."""
+    folder = Path(workflow.basedir, "nir/viewers/planes/page")
+    content = b"".join(p.read_bytes() for p in sorted(folder.iterdir()))
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def results_of_chapter(chapter):
