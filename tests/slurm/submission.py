@@ -17,14 +17,14 @@ from projects import Project
 from slurm.cluster import Cluster
 
 PROFILE = "profiles/slurm"
-# A training of some fifteen seconds, long enough to be disturbed.
+# A training of some ten seconds, long enough to be disturbed.
 LONG = {
     "siren/image": {
         "task": "siren_image",
         "title": "An image",
         "subjects": ["camera"],
         "variants": {"siren": {}},
-        "budget": {"smoke": {"steps": 2500, "resolution": 64, "width": 64, "derivatives": False}},
+        "budget": {"smoke": {"steps": 1000, "resolution": 64, "width": 64, "derivatives": False}},
         "headline": ["trained psnr_8bit"],
         "figures": ["curves"],
     }
@@ -68,6 +68,17 @@ class Submission:
     def jobs(self, fmt: str, *options: str) -> list[str]:
         """What squeue says of the jobs, one line each."""
         return self.cluster.ask("squeue", "-h", "-o", fmt, *options).splitlines()
+
+    def details(self) -> list[dict[str, str]]:
+        """The jobs that are not done, with the generic resources that each asked for."""
+        columns = ["JobID", "State", "NodeList", "tres-per-job", "Reason"]
+        width = 40
+        wanted = ",".join(f"{column}:{width}" for column in columns)
+        lines = self.cluster.ask("squeue", "-h", "-O", wanted).splitlines()
+        parts = [
+            [line[i : i + width].strip() for i in range(0, len(line), width)] for line in lines
+        ]
+        return [dict(zip(columns, part, strict=False)) for part in parts]
 
     def trains(self) -> bool:
         """Whether the long training has saved a state from which it could go on."""
