@@ -174,7 +174,10 @@ def _register_levels(module: nn.Module, faces: np.ndarray, vertices: int) -> np.
         both = np.concatenate([edges, edges[:, ::-1]])
         weights = 1 / np.bincount(both[:, 0], minlength=vertices)[both[:, 0]]
         matrix = torch.sparse_coo_tensor(
-            torch.from_numpy(both.T.copy()), torch.from_numpy(weights).float(), (vertices,) * 2
+            torch.from_numpy(both.T.copy()),
+            torch.from_numpy(weights).float(),
+            (vertices,) * 2,
+            check_invariants=False,
         )
         module.register_buffer(f"adjacency_{number}", matrix.coalesce(), persistent=False)
         if number < STAGES - 1:

@@ -143,8 +143,16 @@ def _acquire(claim: Claim, what: str, say: Callable[[str], None], wait: bool) ->
             raise OwnedElsewhereError(f"{claim.path.parent}: {what} ({_spelled(owner)})")
         if not claim.waited and known_alive | (owner is not None):
             claim.waited = True
-            say(f"{what} ({_spelled(owner)}); waiting for it")
+            say(_word_on_waiting(what, owner, wait, claim.stale_seconds))
         time.sleep(min(POLL_SECONDS, claim.stale_seconds / 4))
+
+
+def _word_on_waiting(
+    what: str, owner: Mapping[str, Any] | None, wait: bool, stale_seconds: float
+) -> str:
+    if wait:
+        return f"{what} ({_spelled(owner)}); waiting for it"
+    return f"{_spelled(owner)} left its mark here; watching for {stale_seconds:.0f} s if it lives"
 
 
 def _why_free(

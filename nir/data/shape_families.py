@@ -68,7 +68,7 @@ class Member:
         )
         # As it is: leaving out slivers, which rounding may have flattened, would open the surface.
         report = RepairReport(faces_read=len(triangles), vertices_read=len(joined), patches=1)
-        return Shape(joined, triangles, self.name, report)
+        return Shape(joined, triangles.astype(np.int64), self.name, report)
 
 
 def member(family: str, number: int) -> Member:

@@ -26,6 +26,8 @@ SETS = {
         families=("chairs", "tables"), train=3, val=1, test=1, preparation="tiny"
     ),
     "chairs_small": ShapeSet(families=("chairs",), train=32, val=4, test=8),
+    # Thick enough to be learned within seconds, on which `quick` compares reconstructions.
+    "solids_small": ShapeSet(families=("sofas", "cars"), train=20, val=1, test=3),
     "furniture_small": ShapeSet(families=("chairs", "tables", "lamps"), train=20, val=3, test=6),
     "chairs": ShapeSet(families=("chairs",), train=400, val=40, test=80),
     "families": ShapeSet(families=_ALL, train=200, val=20, test=40),

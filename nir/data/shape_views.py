@@ -14,6 +14,7 @@ import trimesh
 from jaxtyping import Float, UInt8
 
 from nir.data.video import write_mp4
+from nir.files import write_bytes
 from nir.geometry.cameras import Cameras, Intrinsics
 from nir.geometry.paths import look_at, orbit
 from nir.geometry.rasterising import rasterise, shaded
@@ -126,5 +127,6 @@ def _turning(frames: int, size: int) -> Cameras:
 
 
 def write_glb(path: Path, surface: trimesh.Trimesh) -> None:
-    """The surface as a GLB, which viewers and the page's model element read."""
-    path.write_bytes(surface.export(file_type="glb"))
+    """The surface as a GLB, whole or not at all; an empty one is not written."""
+    if len(surface.faces):
+        write_bytes(path, surface.export(file_type="glb"))

@@ -15,7 +15,7 @@ class ShapeMemoryRecipe(FieldRecipe):
     """The lecture's comparison; no paper has it. Each size is the largest that fits the bytes."""
 
     representation: Literal["voxels", "points", "mesh", "network"] = "network"
-    budgets: tuple[int, ...] = (2_048, 8_192, 32_768, 131_072, 524_288, 2_097_152)  # bytes
+    budgets: tuple[int, ...] = (4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304)  # bytes
     stored_bits: int = 16  # of a network's numbers; coordinates of points and vertices have 16
     activation: str = "sine"  # SIREN section 4.2, that smooth shapes need few weights
     first_omega_0: float = 10.0
@@ -27,6 +27,7 @@ class ShapeMemoryRecipe(FieldRecipe):
     clamp: float = 0.1  # DeepSDF equation 4
     mesh_resolution: int = 256
     resolutions: tuple[int, ...] = (32, 64, 128, 256, 512)  # of meshes of the largest network
+    compared_points: int = 100_000  # on each surface, as Occupancy Networks' eval.py
     picture_size: int = 260
     turntable_frames: int = 48  # 0: no film and no GLB
 

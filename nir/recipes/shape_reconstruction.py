@@ -53,6 +53,7 @@ class ShapeReconstructionRecipe(Recipe):
     set_width: int = 512
     set_points: int = 1024  # PSGN
     surface_targets: int = 2500  # points of the true surface that losses compare with
+    atlas_code_size: int = 1024  # AtlasNet's own, instead of code_size
     atlas_patches: int = 25
     atlas_points: int = 2500  # of all patches together
     graph_width: int = 192  # Pixel2Mesh

@@ -20,11 +20,11 @@ from nir.data.shape_sampling import DistanceSamples, distance_samples
 from nir.data.shape_storage import stored_as_mesh, stored_as_points, stored_as_voxels
 from nir.data.shape_views import portrait, write_glb, write_turntable
 from nir.data.shapes import Shape, normalised, read_shape
-from nir.errors import InputError
 from nir.files import written_whole
-from nir.geometry.meshing import marching_cubes_of
+from nir.geometry.multiresolution import halvings_of, multiresolution_surface
+from nir.geometry.surfaces import sample_surface
 from nir.networks import MLP, parameter_count
-from nir.predictions import Predictions
+from nir.predictions import Item, Predictions
 from nir.recipes.shape_memory import ShapeMemoryRecipe
 from nir.tasks.contract import Task
 
@@ -128,21 +128,18 @@ class ShapeMemoryTask(Task):
         kept = {key: value.clone() for key, value in network.state_dict().items()}
         if self.recipe.stored_bits == 16:
             network.load_state_dict({key: v.half().to(v.dtype) for key, v in kept.items()})
-        corner = np.ones(3)
-        try:
-            vertices, faces = marching_cubes_of(
-                lambda points: -network(points)[:, 0],
-                -corner,
-                corner,
-                resolution=resolution,
-                level=0.0,
-                device=self.device,
-            )
-        except InputError:
-            vertices, faces = np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64)
-        finally:
-            network.load_state_dict(kept)
-        return trimesh.Trimesh(vertices, faces, process=False)
+        start_cells, doublings = halvings_of(resolution)
+        found = multiresolution_surface(
+            lambda points: -network(points)[:, 0],
+            -np.ones(3),
+            np.ones(3),
+            level=0.0,
+            start_cells=start_cells,
+            doublings=doublings,
+            device=self.device,
+        )
+        network.load_state_dict(kept)
+        return trimesh.Trimesh(found.vertices, found.faces, process=False)
 
     def stored(self) -> dict[int, tuple[trimesh.Trimesh | np.ndarray, int]]:
         """By budget: what is restored, in DeepSDF's ball, and the bytes used."""
@@ -161,13 +158,16 @@ class ShapeMemoryTask(Task):
     def predict(self, out: Path) -> None:
         """Write what each budget holds; of the largest network, meshes of many resolutions."""
         r = self.recipe
-        predictions = Predictions(out, f"unit-cube-mesh{r.mesh_resolution}")
+        predictions = Predictions(
+            out, f"unit-cube-mesh{r.mesh_resolution}-points{r.compared_points}"
+        )
         truth = self._in_unit_cube(self.shape.as_trimesh())
+        predictions.array("reference", self._points(self.shape.as_trimesh(), seed=2))
         pictures = []
         for budget, (restored, size) in self.stored().items():
             split = f"{budget / 1024:g} KiB"
-            self._compare(predictions, f"bytes-{budget}", restored, truth, split)
-            predictions.number("stored_bytes", size, "B", split=split)
+            self._compare(predictions, f"bytes-{budget}", restored, split)
+            predictions.number("stored_bytes", size, "byte", split=split)
             if isinstance(restored, trimesh.Trimesh):
                 pictures.append(portrait(self._in_unit_cube(restored), r.picture_size))
         if pictures:
@@ -181,7 +181,7 @@ class ShapeMemoryTask(Task):
         r = self.recipe
         meshes = [self.surface(self.field[-1], n) for n in r.resolutions]
         for n, mesh in zip(r.resolutions, meshes, strict=True):
-            self._compare(predictions, f"mesh-{n}", mesh, truth, f"mesh at {n}³")
+            self._compare(predictions, f"mesh-{n}", mesh, f"mesh at {n}³")
         placed = [self._in_unit_cube(mesh) for mesh in meshes]
         predictions.array("resolutions", np.array(r.resolutions))
         predictions.array(
@@ -192,31 +192,41 @@ class ShapeMemoryTask(Task):
                 write_turntable(
                     temporary, [truth, placed[-1]], frames=r.turntable_frames, size=r.picture_size
                 )
-            with written_whole(predictions.folder / "network.glb") as temporary:
-                write_glb(temporary, placed[-1])
+            write_glb(predictions.folder / "network.glb", placed[-1])
 
     def _compare(
         self,
         predictions: Predictions,
         name: str,
         restored: trimesh.Trimesh | np.ndarray,
-        truth: trimesh.Trimesh,
         split: str,
     ) -> None:
-        surface = restored
-        if not isinstance(surface, trimesh.Trimesh):
-            surface = trimesh.PointCloud(restored)
-        predictions.compare_surfaces(
-            name,
-            self._in_unit_cube(surface).export(file_type="ply"),
-            truth.export(file_type="ply"),
-            metrics=METRICS,
-            split=split,
+        """Add points of what was restored beside points of the shape, in the unit cube."""
+        predictions.items.append(
+            Item(
+                name=name,
+                split=split,
+                prediction=predictions.array(name, self._points(restored, seed=1)),
+                reference="reference.npy",
+                metrics=METRICS,
+                protocol=predictions.protocol,
+            )
         )
 
-    def _in_unit_cube(
-        self, surface: trimesh.Trimesh | trimesh.PointCloud
-    ) -> trimesh.Trimesh | trimesh.PointCloud:
+    def _points(self, surface: trimesh.Trimesh | np.ndarray, *, seed: int) -> np.ndarray:
+        if isinstance(surface, trimesh.Trimesh):
+            if len(surface.faces) == 0:
+                return np.zeros((0, 3), dtype=np.float32)
+            draw = np.random.default_rng(seed)
+            vertices = np.asarray(surface.vertices, dtype=np.float64)
+            surface, _ = sample_surface(
+                vertices, np.asarray(surface.faces), self.recipe.compared_points, draw
+            )
+        return (surface * self._scale()).astype(np.float32)
+
+    def _in_unit_cube(self, surface: trimesh.Trimesh) -> trimesh.Trimesh:
+        return trimesh.Trimesh(surface.vertices * self._scale(), surface.faces, process=False)
+
+    def _scale(self) -> float:
         """From DeepSDF's ball to coordinates in which the box's longest edge is 1."""
-        scale = 1 / float(np.ptp(self.shape.vertices, axis=0).max())
-        return surface.copy().apply_scale(scale)
+        return 1 / float(np.ptp(self.shape.vertices, axis=0).max())

@@ -51,8 +51,7 @@ def write_morph(
             write_morphing_turntable(
                 temporary, there_and_back, frames=r.turntable_frames, size=r.picture_size
             )
-        with written_whole(out / "between.glb") as temporary:
-            write_glb(temporary, along[r.strip // 2])
+        write_glb(out / "between.glb", _halved(along[r.strip // 2]))
     predictions.write()
 
 

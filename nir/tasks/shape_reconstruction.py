@@ -69,7 +69,9 @@ def method_from(
 def _encoder(
     recipe: ShapeReconstructionRecipe, trained: ShapeBatches, generator: Generator
 ) -> nn.Module | None:
-    sizes = {"code_size": recipe.code_size, "generator": generator}
+    atlas = recipe.method.startswith("atlasnet")
+    code_size = recipe.atlas_code_size if atlas else recipe.code_size
+    sizes = {"code_size": code_size, "generator": generator}
     if recipe.input == "none":
         return None
     if recipe.input == "index":

@@ -57,7 +57,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Medium:
-    """A sound, a film or a viewer of one run."""
+    """A sound, a film, a model or a viewer of one run."""
 
     place: str
     label: str
@@ -149,7 +149,7 @@ def _media(plan: dict[str, Any], folder: Path) -> Iterator[Medium]:
         for name in plan["media"] if run["seed"] == 0 else ():
             place = f"{run['place']}/predictions/{name}"
             if (folder / place).is_file():
-                kind = "audio" if name.endswith(".wav") else "video"
+                kind = {".wav": "audio", ".glb": "model"}.get(Path(name).suffix, "video")
                 label = f"{run['label']}, {run['subject']}: {Path(name).stem.replace('_', ' ')}"
                 yield Medium(place, label, kind)
 
