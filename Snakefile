@@ -11,8 +11,8 @@ configfile: f"{workflow.basedir}/config.yaml"
 report: "workflow/report/workflow.rst"
 
 
-# Silences the lint about environments and is inert unless containers are asked for.
-container: "docker://python:3.11-slim"
+# Inert unless containers are asked for (README, "On a cluster").
+container: config.get("container", "docker://python:3.11-slim")
 
 
 resource_scopes:
@@ -22,9 +22,11 @@ resource_scopes:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/poses.smk"
+include: "workflow/rules/shapes.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/predict.smk"
 include: "workflow/rules/mesh.smk"
+include: "workflow/rules/bake.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/page.smk"
@@ -32,6 +34,10 @@ include: "workflow/rules/page.smk"
 
 onstart:
     hold_results_folder()
+
+
+onsuccess:
+    forget_checkpoints()
 
 
 rule all:

@@ -1,160 +1,113 @@
 """Benchmark: NeRF's training step against the plainest correct PyTorch for the same recipe.
 
     python -m benchmarks nerf [--device cuda] [--threads 1] [--width 256] [--rays 1024]
-        [--coarse 64] [--fine 128] [--turns 5] [--compiled] [--peak-tflops 990] [--json FILE]
+        [--coarse 64] [--fine 128] [--turns 5] [--compiled] [--graphed] [--steps-compared 0]
+        [--peak-tflops 990] [--json FILE]
 
 Both sides start from the same weights and see the same rays and samples. First both compute in
-float32 and their losses are compared; then ours with products in bfloat16 (and compiled, if asked)
-takes turns with the plain one. Rays a second are those of the median turn. The share of the
-processor's speed counts only the networks' products, forward and backward.
+float32 and their losses are compared; then ours with products in bfloat16 takes turns with the
+plain one: compiled, or (on a GPU) the whole step recorded once and replayed as a CUDA graph, if
+asked. Rays a second are those of the median turn. The share of the processor's speed counts only
+the networks' products, forward and backward. `--steps-compared` trains both so long on the same
+batches and compares the quality of the last tenth, in decibels.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from benchmarks.machine import describe
+from benchmarks.plain_nerf import PlainLoop
 from nir.data.toy import generate_toy_scene
-from nir.fields_radiance import RadianceField
+from nir.errors import InputError
 from nir.files import write_json
+from nir.geometry.rays import Rays
+from nir.operators.volume import render_rays
 from nir.random import generator_for
 from nir.recipes.nerf import NerfRecipe
-from nir.tasks.nerf import NerfTask, RayBatch, build
-
-
-class PlainNetwork(nn.Module):
-    """The network as a tutorial writes it: every sample carries its direction."""
-
-    def __init__(self, field: RadianceField) -> None:
-        super().__init__()
-        network = field.network
-        self.octaves = [(network.position_features - 3) // 6, 4]
-        self.trunk = nn.ModuleList(_copied(layer) for layer in network.trunk)
-        self.density, self.feature = _copied(network.density), _copied(network.feature)
-        self.view, self.colour = _copied(network.view), _copied(network.colour)
-
-    def forward(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """Colour and raw density of points [n 3]."""
-        position = plain_encoding(points, self.octaves[0])
-        hidden = position
-        for depth, layer in enumerate(self.trunk):
-            if depth == 5:
-                hidden = torch.cat([position, hidden], dim=-1)
-            hidden = F.relu(layer(hidden))
-        joined = torch.cat([self.feature(hidden), plain_encoding(directions, 4)], dim=-1)
-        colour = self.colour(F.relu(self.view(joined)))
-        return torch.sigmoid(colour), self.density(hidden)[..., 0]
-
-
-def _copied(linear: nn.Linear) -> nn.Linear:
-    copied = nn.Linear(linear.in_features, linear.out_features, device=linear.weight.device)
-    copied.load_state_dict(linear.state_dict())
-    return copied
-
-
-def plain_encoding(x: Tensor, octaves: int) -> Tensor:
-    """x, then sin(2^j x), cos(2^j x) octave by octave."""
-    parts = [x]
-    for j in range(octaves):
-        parts += [torch.sin(2.0**j * x), torch.cos(2.0**j * x)]
-    return torch.cat(parts, dim=-1)
-
-
-class PlainLoop:
-    """The training step that a tutorial shows: two passes, a product of transparencies, Adam."""
-
-    def __init__(self, task: NerfTask) -> None:
-        self.task = task
-        self.coarse = PlainNetwork(task.field.coarse)
-        self.fine = PlainNetwork(task.field.fine)
-        parameters = [*self.coarse.parameters(), *self.fine.parameters()]
-        self.optimiser = torch.optim.Adam(parameters, lr=task.recipe.learning_rate, eps=1e-7)
-
-    def step(self, batch: RayBatch) -> float:
-        """One update; returns the loss before it."""
-        generator = generator_for(batch.seed, "samples", device=batch.colours.device)
-        near, far = self.task.settings.near, self.task.settings.far
-        rays, count = len(batch.colours), self.task.settings.coarse_samples
-        along = torch.linspace(0, 1, count, device=batch.colours.device)
-        depths = (near * (1 - along) + far * along).expand(rays, count)
-        middle = 0.5 * (depths[:, 1:] + depths[:, :-1])
-        lower = torch.cat([depths[:, :1], middle], dim=-1)
-        upper = torch.cat([middle, depths[:, -1:]], dim=-1)
-        random = torch.rand(depths.shape, generator=generator, device=depths.device)
-        depths = lower + (upper - lower) * random
-        colour, weights = self._render(self.coarse, batch, depths)
-        loss = torch.mean((colour - batch.colours) ** 2)
-        added = plain_importance(
-            depths, weights.detach(), self.task.settings.fine_samples, generator
-        )
-        depths = torch.sort(torch.cat([depths, added], dim=-1), dim=-1)[0]
-        colour, _ = self._render(self.fine, batch, depths)
-        loss = loss + torch.mean((colour - batch.colours) ** 2)
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
-        return loss.item()
-
-    def _render(self, network: nn.Module, batch: RayBatch, depths: Tensor) -> tuple[Tensor, Tensor]:
-        rays = batch.rays
-        points = rays.origins[:, None] + depths[..., None] * rays.directions[:, None]
-        directions = rays.view_directions[:, None].expand(points.shape)
-        rgb, density = network(points.reshape(-1, 3), directions.reshape(-1, 3))
-        rgb, density = rgb.reshape(points.shape), density.reshape(depths.shape)
-        steps = depths[:, 1:] - depths[:, :-1]
-        steps = torch.cat([steps, torch.full_like(steps[:, :1], 1e10)], dim=-1)
-        alpha = 1 - torch.exp(-F.relu(density) * steps * rays.directions.norm(dim=-1)[:, None])
-        ones = torch.ones_like(alpha[:, :1])
-        passed = torch.cumprod(torch.cat([ones, 1 - alpha + 1e-10], dim=-1), dim=-1)[:, :-1]
-        weights = alpha * passed
-        white = 1 - weights.sum(dim=-1, keepdim=True)
-        return (weights[..., None] * rgb).sum(dim=1) + white, weights
-
-
-def plain_importance(
-    depths: Tensor, weights: Tensor, count: int, generator: torch.Generator
-) -> Tensor:
-    """Inverse transform sampling, as in nerf-pytorch's sample_pdf."""
-    edges, weights = 0.5 * (depths[:, 1:] + depths[:, :-1]), weights[:, 1:-1] + 1e-5
-    cumulative = torch.cumsum(weights / weights.sum(dim=-1, keepdim=True), dim=-1)
-    cumulative = torch.cat([torch.zeros_like(cumulative[:, :1]), cumulative], dim=-1)
-    u = torch.rand((len(depths), count), generator=generator, device=depths.device)
-    index = torch.searchsorted(cumulative, u, right=True)
-    below, above = (index - 1).clamp(min=0), index.clamp(max=cumulative.shape[-1] - 1)
-    low, high = cumulative.gather(1, below), cumulative.gather(1, above)
-    mass = torch.where(high - low < 1e-5, torch.ones_like(low), high - low)
-    left, right = edges.gather(1, below), edges.gather(1, above)
-    return left + (u - low) / mass * (right - left)
+from nir.tasks.nerf import NerfTask, build
+from nir.tasks.nerf_rays import RayBatch
 
 
 class OurLoop:
     """The project's step: the task's losses, in the recipe's precision, and fused Adam."""
 
-    def __init__(self, task: NerfTask) -> None:
+    def __init__(self, task: NerfTask, *, capturable: bool = False) -> None:
         self.task = task
         groups = task.parameter_groups(task.recipe.learning_rate)
-        self.optimiser = torch.optim.Adam(groups, fused=True)
+        self.optimiser = torch.optim.Adam(groups, fused=True, capturable=capturable)
 
     def step(self, batch: RayBatch) -> float:
         """One update; returns the loss before it."""
+        return self._update(batch).item()
+
+    def _update(self, batch: RayBatch) -> Tensor:
         is_rounded = self.task.recipe.precision == "bfloat16"
         device = batch.colours.device.type
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=is_rounded):
-            terms = self.task.losses(batch)
-        loss = torch.stack(list(terms.values())).sum()
+        # Weights that were cast once must not outlive a recording.
+        with torch.autocast(device, torch.bfloat16, enabled=is_rounded, cache_enabled=False):
+            loss = self._loss(batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
-        return loss.item()
+        return loss.detach()
+
+    def _loss(self, batch: RayBatch) -> Tensor:
+        return torch.stack(list(self.task.losses(batch).values())).sum()
+
+
+class GraphedLoop(OurLoop):
+    """Our step recorded once as a CUDA graph and replayed: no launch waits for Python.
+
+    The samples' randomness comes from one generator that the graph advances, so batches are the
+    same as elsewhere but samples are not.
+    """
+
+    def __init__(self, task: NerfTask, batch: RayBatch) -> None:
+        super().__init__(task, capturable=True)
+        device = batch.colours.device
+        rays = Rays(*(part.clone() for part in _parts(batch.rays)))
+        self.seen = RayBatch(rays, batch.colours.clone(), batch.seed)
+        self.generator = torch.Generator(device).manual_seed(batch.seed)
+        waiting = torch.cuda.Stream(device)
+        waiting.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(waiting):
+            for _ in range(3):  # lazy allocations must be over before the recording
+                self._update(self.seen)
+        torch.cuda.current_stream(device).wait_stream(waiting)
+        self.graph = torch.cuda.CUDAGraph()
+        self.graph.register_generator_state(self.generator)
+        with torch.cuda.graph(self.graph):
+            self.loss = self._update(self.seen)
+
+    def step(self, batch: RayBatch) -> float:
+        """One update; returns the loss before it."""
+        for held, new in zip(_parts(self.seen.rays), _parts(batch.rays), strict=True):
+            held.copy_(new)
+        self.seen.colours.copy_(batch.colours)
+        self.graph.replay()
+        return self.loss.item()
+
+    def _loss(self, batch: RayBatch) -> Tensor:
+        field, settings = self.task.field, self.task.settings
+        rendering = render_rays(
+            field.coarse, field.fine, batch.rays, settings, generator=self.generator
+        )
+        coarse = torch.mean((rendering.coarse.colour - batch.colours) ** 2)
+        return coarse + torch.mean((rendering.fine.colour - batch.colours) ** 2)
+
+
+def _parts(rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
+    return rays.origins, rays.directions, rays.view_directions
 
 
 def task_for(recipe: NerfRecipe, scene: Path, device: torch.device) -> NerfTask:
@@ -168,7 +121,7 @@ def largest_difference(recipe: NerfRecipe, scene: Path, device: torch.device, st
     plain, ours = PlainLoop(task), OurLoop(task)
     differences = []
     for step in range(steps):
-        batch = task.batch(step, generator_for(0, "step", step, device=device))
+        batch = batch_of(task, step)
         expected = plain.step(batch)
         differences.append(abs(ours.step(batch) - expected) / expected)
     return max(differences)
@@ -181,15 +134,54 @@ def timed(loop: PlainLoop | OurLoop, batch: RayBatch) -> float:
     return time.perf_counter() - began
 
 
+def batch_of(task: NerfTask, step: int) -> RayBatch:
+    """The observations of a step, the same for all loops."""
+    device = task.field.restarts.device
+    return task.batch(step, generator_for(0, "step", step, device=device))
+
+
+def our_loop(task: NerfTask, graphed: bool) -> OurLoop:
+    """The project's loop, recorded if asked."""
+    return GraphedLoop(task, batch_of(task, 0)) if graphed else OurLoop(task)
+
+
+def decibels_gained(
+    recipe: NerfRecipe, scene: Path, device: torch.device, steps: int, graphed: bool
+) -> float:
+    """Ours above the plain one in float32, after equal steps on equal batches."""
+    loops = [PlainLoop(task_for(recipe, scene, device))]
+    loops.append(our_loop(task_for(recipe, scene, device), graphed))
+    quality = []
+    for loop in loops:
+        losses = [loop.step(batch_of(loop.task, step)) for step in range(steps)]
+        last = losses[-max(1, steps // 10) :]
+        quality.append(-10 * math.log10(sum(last) / len(last)))
+    return quality[1] - quality[0]
+
+
 def flops_per_step(recipe: NerfRecipe, task: NerfTask) -> float:
     """Products of all samples: 2 a weight forward, 4 backward."""
     weights = sum(p.numel() for p in task.field.coarse.parameters() if p.ndim == 2)
     return 6.0 * weights * recipe.rays * recipe.evaluations_per_ray
 
 
+PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0, "L40S": 362.0, "4090": 165.0}
+"""Dense bfloat16 products, from the makers' sheets (SXM where there are several)."""
+
+
+def peak_of(device: torch.device, given: float) -> float | None:
+    """The device's peak in TFLOP/s: what was given, or what its name says."""
+    if given or device.type != "cuda":
+        return given or None
+    name = torch.cuda.get_device_name(device)
+    return next((peak for key, peak in PEAK_TFLOPS.items() if key in name), None)
+
+
 def measure(options: argparse.Namespace) -> dict:
-    """Compare the losses, then take turns."""
+    """Compare the losses, take turns, and train both if asked."""
     device = torch.device(options.device)
+    if options.graphed and device.type != "cuda":
+        raise InputError("--graphed: CUDA graphs need a GPU; leave it out, or give --device cuda")
     recipe = NerfRecipe(
         width=options.width,
         rays=options.rays,
@@ -198,27 +190,37 @@ def measure(options: argparse.Namespace) -> dict:
         precision="bfloat16",
         compiled=options.compiled,
     )
+    result = {"machine": describe(device), "recipe": recipe.to_dict(), "graphed": options.graphed}
     with tempfile.TemporaryDirectory() as folder:
         scene = Path(folder) / "toy"
         generate_toy_scene(scene, "toy", size=32, train_views=4, test_views=1, samples=1)
         difference = largest_difference(recipe, scene, device, steps=3)
+        result["largest_relative_difference_of_losses_float32"] = difference
         task = task_for(recipe, scene, device)
-    loops = {"plain": PlainLoop(task), "ours": OurLoop(task)}
+        result |= take_turns(task, options.turns, options.graphed)
+        if options.steps_compared:
+            result["steps_compared"] = options.steps_compared
+            result["decibels_gained"] = decibels_gained(
+                recipe, scene, device, options.steps_compared, options.graphed
+            )
+    speed = result["tflops_of_products"]
+    peak = peak_of(device, options.peak_tflops)
+    return result | {"peak_tflops": peak, "share_of_peak": speed / peak if peak else None}
+
+
+def take_turns(task: NerfTask, turns: int, graphed: bool) -> dict:
+    """Time both loops by turns; the first two turns warm up."""
+    loops = {"plain": PlainLoop(task), "ours": our_loop(task, graphed)}
     seconds: dict[str, list[float]] = {name: [] for name in loops}
-    for turn in range(options.turns + 2):
-        batch = task.batch(turn, generator_for(0, "step", turn, device=device))
+    for turn in range(turns + 2):
+        batch = batch_of(task, turn)
         for name, loop in loops.items():
             seconds[name].append(timed(loop, batch))
     median = {name: statistics.median(values[2:]) for name, values in seconds.items()}
-    speed = flops_per_step(recipe, task) / median["ours"]
     return {
-        "machine": describe(device),
-        "recipe": recipe.to_dict(),
-        "largest_relative_difference_of_losses_float32": difference,
-        "rays_per_second": {name: recipe.rays / value for name, value in median.items()},
+        "rays_per_second": {name: task.recipe.rays / value for name, value in median.items()},
         "times_faster": median["plain"] / median["ours"],
-        "tflops_of_products": speed / 1e12,
-        "share_of_peak": speed / 1e12 / options.peak_tflops if options.peak_tflops else None,
+        "tflops_of_products": flops_per_step(task.recipe, task) / median["ours"] / 1e12,
     }
 
 
@@ -233,6 +235,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--fine", type=int, default=128)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--compiled", action="store_true", help="torch.compile our fields")
+    parser.add_argument("--graphed", action="store_true", help="replay our step as a CUDA graph")
+    parser.add_argument("--steps-compared", type=int, default=0, help="train both, compare quality")
     parser.add_argument("--peak-tflops", type=float, default=0.0, help="the device's bfloat16 peak")
     parser.add_argument("--json", type=Path)
     return parser.parse_args(arguments)
@@ -250,7 +254,11 @@ def main() -> None:
     print(
         f"{result['times_faster']:.2f} times faster; losses in float32 differ by {difference:.1e}"
     )
-    print(f"{result['tflops_of_products']:.3f} TFLOP/s in products")
+    share = result["share_of_peak"]
+    of_peak = "" if share is None else f", {share:.1%} of the peak"
+    print(f"{result['tflops_of_products']:.3f} TFLOP/s in products{of_peak}")
+    if "decibels_gained" in result:
+        print(f"{result['decibels_gained']:+.3f} dB after {result['steps_compared']} steps")
     if options.json:
         write_json(options.json, result)
 

@@ -2,41 +2,49 @@
 
 A folder belongs to one recipe, one subject and one state of the code (its name is their hash), and
 holds the last two states. Each file starts with the SHA-256 of what follows, so that a damaged one
-is recognised and the one before it is used.
+is recognised and the one before it is used. One process at a time owns the folder (nir.ownership).
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import io
-import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 
 from nir.files import written_whole
+from nir.ownership import HEARTBEAT_SECONDS, STALE_SECONDS, Claim, owned
 
 DIGEST_BYTES = 32
 KEPT = 2
+FINISHED = "finished"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Checkpoints:
     """The checkpoint folder of one training."""
 
     folder: Path
+    heartbeat_seconds: float = HEARTBEAT_SECONDS
+    stale_seconds: float = STALE_SECONDS
+    _claim: Claim | None = field(default=None, init=False, repr=False)
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.pt"), reverse=True)
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write the state after `step` updates and drop all but the last two."""
+        """Write the state after `step` updates and drop all but the last two.
+
+        Raises an `InputError` if another process took the folder over.
+        """
+        if self._claim is not None:
+            self._claim.check()
         _write(self.folder / f"step-{step:09d}.pt", state, with_digest=True)
         for old in self._files()[KEPT:]:
             old.unlink(missing_ok=True)
@@ -56,27 +64,21 @@ class Checkpoints:
     def owned(self, say: Callable[[str], None]) -> Iterator[bool]:
         """Hold the folder for this process; yield whether another one had to be waited for.
 
-        A training outlives a Snakemake that was killed; the one that is started in its place must
-        not write beside it. The operating system gives the lock back when its holder dies.
+        A training outlives a Snakemake that was killed, and a job of SLURM the process that
+        submitted it; what is started in its place must not write beside it.
         """
-        path = self.folder.with_suffix(".lock")
-        waited = False
-        while True:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("w") as handle:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    say("another process trains this very run; waiting for it")
-                    waited = True
-                    fcntl.flock(handle, fcntl.LOCK_EX)
-                if not _is_still(path, handle):
-                    continue  # its last holder removed it; take the new one
-                try:
-                    yield waited
-                finally:
-                    path.unlink(missing_ok=True)
-                return
+        with owned(
+            self.folder,
+            what="another process trains this very run",
+            say=say,
+            heartbeat_seconds=self.heartbeat_seconds,
+            stale_seconds=self.stale_seconds,
+        ) as claim:
+            self._claim = claim
+            try:
+                yield claim.waited
+            finally:
+                self._claim = None
 
     def keep_batch(self, step: int, term: str, batch: Any) -> Path:
         """Keep the batch on which `term` was not finite, and return its path."""
@@ -84,17 +86,13 @@ class Checkpoints:
         _write(path, {"step": step, "term": term, "batch": batch})
         return path
 
+    def mark_finished(self) -> None:
+        """Say that nothing would be lost with the folder: what it led to is written."""
+        (self.folder / FINISHED).touch()
+
     def remove(self) -> None:
         """Delete the folder, once what it led to is written."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _is_still(path: Path, handle: TextIO) -> bool:
-    """Whether an open file is the one that `path` names now."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(handle.fileno()))
-    except FileNotFoundError:
-        return False
 
 
 def _write(path: Path, state: dict[str, Any], *, with_digest: bool = False) -> None:

@@ -30,10 +30,12 @@ def examine_installation(data_root: Path) -> list[str]:
         f"Python: {platform.python_version()} on {platform.system()} {platform.machine()}",
         *_packages(),
         *_torch(),
+        _driver(),
         _memory(),
         _disk(data_root),
         _ffmpeg(),
         _browser(),
+        _slurm(),
         *_data(data_root),
     ]
 
@@ -52,20 +54,51 @@ def _torch() -> Iterator[str]:
         return
     import torch
 
-    yield f"torch: {torch.__version__}, {torch.get_num_threads()} threads"
+    built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for CPUs"
+    yield f"torch: {torch.__version__}, {built}, {torch.get_num_threads()} threads"
     if not torch.cuda.is_available():
         yield "CUDA: no GPU that torch can use; scale quick needs none, scale paper does"
         return
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
-        yield f"CUDA: {facts.name}, {facts.total_memory / 2**30:.0f} GiB"
+        free = torch.cuda.mem_get_info(index)[0] / 2**30
+        yield f"CUDA: {facts.name}, {free:.0f} of {facts.total_memory / 2**30:.0f} GiB free"
+
+
+def _driver() -> str:
+    if shutil.which("nvidia-smi") is None:
+        return "GPU driver: none (no nvidia-smi)"
+    answer = _answer("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+    if answer is None:
+        return "GPU driver: BROKEN; nvidia-smi does not answer, ask whoever keeps this machine"
+    return f"GPU driver: {answer.splitlines()[0].strip() if answer.strip() else 'no GPU'}"
+
+
+def _answer(*command: str) -> str | None:
+    """What a program says, or None if it fails or does not answer."""
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return run.stdout
 
 
 def _memory() -> str:
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     total = pages * size / 2**30
+    free = available_memory_bytes() / 2**30
     verdict = "" if total >= LEAST_MEMORY_GIB else f"; LESS than the {LEAST_MEMORY_GIB} that suit"
-    return f"memory: {total:.0f} GiB, {os.cpu_count()} cores{verdict}"
+    return f"memory: {free:.0f} of {total:.0f} GiB free, {os.cpu_count()} cores{verdict}"
+
+
+def available_memory_bytes() -> int:
+    """Host memory that a new process could use."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found = next(line.split() for line in lines if line.startswith("MemAvailable:"))
+        return int(found[1]) * 1024
+    except (OSError, StopIteration, ValueError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _disk(data_root: Path) -> str:
@@ -81,17 +114,28 @@ def _ffmpeg() -> str:
     import imageio_ffmpeg
 
     try:
-        program = imageio_ffmpeg.get_ffmpeg_exe()
-        asked = [program, "-hide_banner", "-version"]
-        answer = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=True)
-    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-        return f"ffmpeg: MISSING or broken ({error}); pip install imageio-ffmpeg"
-    return f"ffmpeg: {answer.stdout.splitlines()[0].removeprefix('ffmpeg version ').split()[0]}"
+        answer = _answer(imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-version")
+    except RuntimeError:
+        answer = None
+    if answer is None:
+        return "ffmpeg: MISSING or broken; pip install imageio-ffmpeg"
+    return f"ffmpeg: {answer.splitlines()[0].removeprefix('ffmpeg version ').split()[0]}"
 
 
 def _browser() -> str:
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     return f"browser: {found or 'none found; any that knows WebGL 2 shows the pages and viewers'}"
+
+
+def _slurm() -> str:
+    if shutil.which("sinfo") is None:
+        return "SLURM: not here; only profiles/slurm needs it"
+    answer = _answer("sinfo", "-h", "-o", "%P: %D nodes %a, %G")
+    if answer is None:
+        return "SLURM: NOT REACHABLE; sinfo does not answer, ask whoever keeps the cluster"
+    missing = importlib.util.find_spec("snakemake_executor_plugin_slurm") is None
+    todo = "; MISSING: pip install -e '.[slurm]'" if missing else ""
+    return f"SLURM: {'; '.join(answer.splitlines())}{todo}"
 
 
 def _data(data_root: Path) -> Iterator[str]:

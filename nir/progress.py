@@ -64,6 +64,10 @@ class Progress:
                 f"{format_seconds(left)} left"
             )
 
+    def forget(self) -> None:
+        """Remove progress.json: nothing is under way any more."""
+        (self.folder / FILE_NAME).unlink(missing_ok=True)
+
     def _write(self, step: int, loss: float, speed: float, left: float | None) -> None:
         """Renew progress.json; a reader never sees half of it, and a full disk stops nothing."""
         state = {

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from nir.commands.options import add_data_root, add_device, add_log
 from nir.errors import InputError
@@ -29,7 +33,18 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     )
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--checkpoints", type=Path, metavar="DIR", help="default: RUN/.checkpoints")
-    train.add_argument("--checkpoint-seconds", type=float, default=60.0, metavar="SECONDS")
+    train.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=float(os.environ.get("NIR_CHECKPOINT_SECONDS", "60")),
+        metavar="SECONDS",
+        help="time between checkpoints; default: NIR_CHECKPOINT_SECONDS, or 60",
+    )
+    train.add_argument(
+        "--keep-checkpoints",
+        action="store_true",
+        help="when done, too: the same training again ends at once",
+    )
     add_data_root(train)
     add_device(train)
     add_log(train)
@@ -37,24 +52,37 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from nir.runs import RunSpecification, choose_device, train_run
+    from nir.runs import RunSpecification, train_run
     from nir.tasks import task_entry
 
     values = _parse_recipe(options.recipe) | dict(map(parse_setting, options.set))
     recipe = task_entry(options.task).recipe_class().from_dict(values, where="recipe")
-    _use_threads(options.threads)
-    train_run(
-        RunSpecification(
-            task=options.task, subject=options.subject, seed=options.seed, recipe=recipe
-        ),
-        options.out,
-        checkpoints_root=options.checkpoints or options.out / ".checkpoints",
-        data_root=options.data_root,
-        device=choose_device(options.device),
-        label=_label_of(options.out),
-        log=options.log,
-        checkpoint_seconds=options.checkpoint_seconds,
+    specification = RunSpecification(
+        task=options.task, subject=options.subject, seed=options.seed, recipe=recipe
     )
+    with computing(options, _label_of(options.out)) as device:
+        train_run(
+            specification,
+            options.out,
+            checkpoints_root=options.checkpoints or options.out / ".checkpoints",
+            data_root=options.data_root,
+            device=device,
+            label=_label_of(options.out),
+            log=options.log,
+            checkpoint_seconds=options.checkpoint_seconds,
+            keep_checkpoints=options.keep_checkpoints,
+        )
+
+
+@contextlib.contextmanager
+def computing(options: argparse.Namespace, label: str) -> Iterator[Any]:
+    """Yield the device to compute on: a GPU of this process's own if there is one."""
+    from nir.devices import gpu_slot
+    from nir.runs import choose_device
+
+    with gpu_slot(options.device, lambda text: print(f"[{label}] {text}", file=sys.stderr)):
+        _use_threads(options.threads)
+        yield choose_device(options.device)
 
 
 def _parse_recipe(text: str) -> dict:
@@ -102,17 +130,17 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from nir.runs import choose_device, predict_run
+    from nir.runs import predict_run
 
-    _use_threads(options.threads)
-    predict_run(options.run, data_root=options.data_root, device=choose_device(options.device))
+    with computing(options, _label_of(options.run)) as device:
+        predict_run(options.run, data_root=options.data_root, device=device)
 
 
 def _mesh(options: argparse.Namespace) -> None:
-    from nir.runs import choose_device, mesh_run
+    from nir.runs import mesh_run
 
-    _use_threads(options.threads)
-    mesh_run(options.run, data_root=options.data_root, device=choose_device(options.device))
+    with computing(options, _label_of(options.run)) as device:
+        mesh_run(options.run, data_root=options.data_root, device=device)
 
 
 def _add_status(commands: argparse._SubParsersAction) -> None:

@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from nir.data.audio import write_wav
 from nir.data.images import read_image, write_png
 from nir.data.registry import bundled_folder
+from nir.data.shape_sets import SETS
 from nir.data.toy import generate_toy_photos, generate_toy_scene
 from nir.errors import unknown_name
 
@@ -305,6 +306,15 @@ def _write_toy_photos_small(path: Path, _number: int) -> None:
     generate_toy_photos(path, size=240, views=8)
 
 
+def _families_writer(name: str) -> Callable[[Path, int], None]:
+    def write(path: Path, number: int) -> None:
+        from nir.data.shape_preparation import write_families
+
+        write_families(path, SETS[name])
+
+    return write
+
+
 _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "rendered_text": _write_text,
     "shepp_logan": _write_phantom,
@@ -321,6 +331,7 @@ _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "toy_photos": _write_toy_photos,
     "toy_photos_small": _write_toy_photos_small,
     "trefoil_knot": _write_trefoil_knot,
+    **{name: _families_writer(name) for name in SETS},
     "uniform_medium": _medium_writer("uniform"),
     "square_medium": _medium_writer("square"),
     "circle_medium": _medium_writer("circle"),

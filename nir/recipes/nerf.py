@@ -17,7 +17,8 @@ from nir.recipes.base import Recipe
 class NerfRecipe(Recipe):
     """NeRF on the realistic synthetic scenes (360 degrees, white background)."""
 
-    method: Literal["nerf", "nearest_view"] = "nerf"  # nearest_view: the baseline without a model
+    # scene_representation: SRN; nearest_view: the baseline without a model
+    method: Literal["nerf", "scene_representation", "nearest_view"] = "nerf"
     steps: int = 500_000  # lrate_decay 500 (thousand); the paper says 100k to 300k
     learning_rate: float = 5e-4  # section 5.3
     learning_rate_decay: float = 0.1  # reached after decay_steps
@@ -30,6 +31,8 @@ class NerfRecipe(Recipe):
     sampling: Literal["hierarchical", "uniform", "few_uniform"] = "hierarchical"
     coarse_samples: int = 64  # section 5.3
     fine_samples: int = 128  # section 5.3: additional to the coarse ones
+    near: float = 0.0  # where sampling of rays begins and ends; far 0: the scene's own bounds,
+    far: float = 0.0  # 2 and 6 in the synthetic scenes (load_blender.py)
     raw_noise_std: float = 0.0  # blender_config.txt
     centre_crop_steps: int = 0  # 500 in nerf-pytorch's configs, against collapse
     centre_crop_share: float = 0.5  # the part of each side that is kept meanwhile
@@ -40,6 +43,9 @@ class NerfRecipe(Recipe):
     width: int = 256  # section 3
     depth: int = 8
     initialisation: Literal["glorot_uniform", "pytorch"] = "glorot_uniform"  # Keras' default
+
+    marching_steps: int = 10  # of SRN: train.py, tracing_steps
+    marcher_units: int = 16  # of SRN: custom_layers.py, Raymarcher
 
     shrink: int = 1  # images are averaged over squares of so many pixels; llff: the factor
     background: Literal["white", "black", "none"] = "white"  # blender_config.txt: white_bkgd
@@ -97,6 +103,8 @@ class NerfRecipe(Recipe):
             "width": 2,
             "depth": 1,
             "decay_steps": 1,
+            "marching_steps": 1,
+            "marcher_units": 1,
             "shrink": 1,
             "train_views": 0,
             "test_skip": 1,
@@ -109,6 +117,10 @@ class NerfRecipe(Recipe):
                 raise InputError(
                     f"{where}.{key}: {getattr(self, key)} is too small; {smallest} or more"
                 )
+        if self.far and not 0 <= self.near < self.far:
+            raise InputError(
+                f"{where}.near: {self.near:g}, but far is {self.far:g}; 0 <= near < far is needed"
+            )
         if not 0 < self.centre_crop_share <= 1:
             raise InputError(f"{where}.centre_crop_share: a share in (0, 1] is expected")
         if self.method == "nearest_view" and self.steps:

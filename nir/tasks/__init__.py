@@ -58,6 +58,10 @@ TASKS = {
     ),
     "audio": TaskEntry("nir.tasks.audio", "nir.recipes.recordings:AudioRecipe"),
     "wave": TaskEntry("nir.tasks.wave", "nir.recipes.equations:WaveRecipe"),
+    "deepsdf": TaskEntry("nir.tasks.shape_decoder", "nir.recipes.shape_decoder:ShapeDecoderRecipe"),
+    "shape_memory": TaskEntry(
+        "nir.tasks.shape_memory", "nir.recipes.shape_memory:ShapeMemoryRecipe"
+    ),
     "signed_distance": TaskEntry(
         "nir.tasks.signed_distance", "nir.recipes.signed_distance:SignedDistanceRecipe"
     ),
@@ -72,6 +76,22 @@ TASKS = {
         "nir.tasks.completion", "nir.recipes.inpainting:CompletionRecipe"
     ),
     "image_prior": TaskEntry("nir.tasks.inpainting", "nir.recipes.inpainting:PriorRecipe"),
+    "occupancy_image": TaskEntry(
+        "nir.tasks.shape_reconstruction",
+        "nir.recipes.shape_reconstruction:ShapeReconstructionRecipe",
+    ),
+    "occupancy_points": TaskEntry(
+        "nir.tasks.shape_reconstruction", "nir.recipes.shape_reconstruction:PointsRecipe"
+    ),
+    "occupancy_voxels": TaskEntry(
+        "nir.tasks.shape_reconstruction", "nir.recipes.shape_reconstruction:VoxelsRecipe"
+    ),
+    "occupancy_representation": TaskEntry(
+        "nir.tasks.shape_reconstruction", "nir.recipes.shape_reconstruction:RepresentationRecipe"
+    ),
+    "occupancy_generation": TaskEntry(
+        "nir.tasks.shape_reconstruction", "nir.recipes.shape_reconstruction:GenerationRecipe"
+    ),
     "poisson": TaskEntry("nir.tasks.poisson", "nir.recipes.poisson:PoissonRecipe"),
     "siren_initialization": TaskEntry(
         "nir.tasks.initialization", "nir.recipes.initialization:InitializationRecipe"

@@ -2,13 +2,13 @@
 
 Operator: volume rendering along rays. Two fields of one shape are trained together: the coarse
 one tells where to sample, the fine one is seen. Also here: the baseline that answers every view
-with the nearest photograph. What is predicted of either is in `tasks.nerf_predictions`.
+with the nearest photograph; the other method is in `tasks.scene_representation`. What is predicted
+is in `tasks.nerf_predictions`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from torch import Generator, Tensor, nn
 from nir.data.scenes import Scene, load_blender, load_llff
 from nir.errors import InputError
 from nir.fields_radiance import RadianceField
-from nir.geometry.rays import Pixels, Rays, ndc_rays, random_pixels, rays_of_batch
 from nir.operators.volume import HierarchicalRendering, RenderSettings, render_rays
 from nir.random import generator_for
 from nir.recipes.nerf import NerfRecipe
 from nir.tasks.contract import Task
 from nir.tasks.nerf_predictions import Renderer, predict_nearest_views, predict_scene
+from nir.tasks.nerf_rays import RayBatch, TrainingRays, bounds_of
 from nir.tasks.nerf_surface import surface_of
+from nir.tasks.scene_representation import SceneRepresentationTask
 
 BACKGROUNDS = {"white": 1.0, "black": 0.0, "none": None}
 FLAT_DEVIATION = 2e-3
@@ -59,9 +60,13 @@ def load_scene_for(recipe: NerfRecipe, subject: Path) -> Scene:
 
 def build(
     recipe: NerfRecipe, subject: Path, *, device: torch.device, generator: Generator
-) -> NerfTask | NearestViewTask:
+) -> NerfTask | NearestViewTask | SceneRepresentationTask:
     """Build the task for the scene in the folder `subject`."""
     scene = load_scene_for(recipe, Path(subject))
+    if recipe.method == "scene_representation":
+        return SceneRepresentationTask(
+            recipe, Path(subject), scene, device=device, generator=generator
+        )
     if recipe.method == "nearest_view":
         return NearestViewTask(recipe, Path(subject), scene)
     # A second start, should the first collapse; drawn now, so that a resumed run finds it again.
@@ -113,20 +118,12 @@ def _field(recipe: NerfRecipe, generator: Generator) -> RadianceField:
     )
 
 
-@dataclass(frozen=True)
-class RayBatch:
-    """Rays (in NDC, where the scene is), the colours seen along them, a seed for the samples."""
-
-    rays: Rays
-    colours: Float[Tensor, "rays 3"]
-    seed: int
-
-
 def settings_for(recipe: NerfRecipe, scene: Scene) -> RenderSettings:
     """How this scene's rays are sampled and composited."""
+    near, far = bounds_of(recipe, scene)
     return RenderSettings(
-        near=0.0 if scene.ndc else scene.near,
-        far=1.0 if scene.ndc else scene.far,
+        near=near,
+        far=far,
         coarse_samples=recipe.samples[0],
         fine_samples=recipe.samples[1],
         linear_in_disparity=scene.linear_in_disparity,
@@ -150,33 +147,11 @@ class NerfTask(Task):
         self.recipe, self.subject, self.scene, self.field = recipe, subject, scene, field
         self.settings = settings_for(recipe, scene)
         self.second_start = second_start
-        device = field.restarts.device
-        train = scene.splits["train"]
-        self.images = torch.from_numpy(scene.images[train]).to(device)
-        self.poses = torch.as_tensor(
-            scene.cameras.camera_to_world[train], dtype=torch.float32, device=device
-        )
+        self.training_rays = TrainingRays(recipe, scene, field.restarts.device)
 
     def batch(self, step: int, generator: Generator) -> RayBatch:
         """Draw pixels of one view or of all, near the middle during the first steps if asked."""
-        views, height, width = self.images.shape[:3]
-        is_cropped = step < self.recipe.centre_crop_steps
-        pixels = random_pixels(
-            self.recipe.rays,
-            views=views,
-            width=width,
-            height=height,
-            generator=generator,
-            one_view=self.recipe.rays_from_one_view,
-            centre_share=self.recipe.centre_crop_share if is_cropped else 1.0,
-        )
-        colours = self.images[pixels.views, pixels.rows, pixels.columns]
-        return RayBatch(self._rays(pixels), colours, generator.initial_seed())
-
-    def _rays(self, pixels: Pixels) -> Rays:
-        intrinsics = self.scene.cameras.intrinsics
-        rays = rays_of_batch(self.poses, intrinsics, pixels)
-        return ndc_rays(rays, intrinsics) if self.scene.ndc else rays
+        return self.training_rays.draw(step, generator)
 
     def losses(self, batch: RayBatch) -> dict[str, Tensor]:
         """Squared errors of both renderings, of equal weight (NeRF, equation 6)."""

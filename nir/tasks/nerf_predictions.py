@@ -6,12 +6,13 @@ where rays were sampled in NDC. Pictures are kept as half floats, which hold 8-b
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from nir.data.scenes import Scene
@@ -29,6 +30,7 @@ from nir.tasks.nerf_surface import predict_surface
 
 if TYPE_CHECKING:
     from nir.tasks.nerf import NearestViewTask, NerfTask
+    from nir.tasks.scene_representation import SceneRepresentationTask
 
 VIEW_METRICS = ("psnr_8bit", "ssim_tf")
 SYNTHETIC_SCENES = {"chair", "drums", "ficus", "hotdog", "lego", "materials", "mic", "ship"}
@@ -129,54 +131,88 @@ def predict_scene(task: NerfTask, out: Path) -> None:
 def predict_nearest_views(task: NearestViewTask, out: Path) -> None:
     """Write the nearest photograph for each test view."""
     predictions = Predictions(out, protocol_of(task.scene, task.recipe))
+    truth = truth_of(task)
     for number, view in enumerate(task.scene.splits["test"]):
         found = task.scene.images[task.nearest(int(view))]
-        _compare_view(predictions, number, found, task.scene.images[view], task.recipe)
+        compare_view(predictions, number, found, task, truth)
     predictions.number("parameters", 0, "1")
     predictions.write()
 
 
-def _compare_view(
+def compare_view(
     predictions: Predictions,
     number: int,
     predicted: Float[np.ndarray, "height width 3"],
-    truth: Float[np.ndarray, "height width 3"],
-    recipe: NerfRecipe,
+    task: NerfTask | SceneRepresentationTask | NearestViewTask,
+    truth: Truth | None,
 ) -> None:
-    metrics = (*VIEW_METRICS, "lpips_vgg") if recipe.perceptual else VIEW_METRICS
-    pictures = (np.clip(picture, 0, 1).astype(np.float16) for picture in (predicted, truth))
-    predictions.compare(f"test-{number:03d}", *pictures, metrics=metrics, split="test")
+    """Add one test view, and apart its glossy pixels; pictures are kept as half floats."""
+    photograph = task.scene.images[task.scene.splits["test"][number]]
+    metrics = (*VIEW_METRICS, "lpips_vgg") if task.recipe.perceptual else VIEW_METRICS
+    found, true = (np.clip(p, 0, 1).astype(np.float16) for p in (predicted, photograph))
+    predictions.compare(f"test-{number:03d}", found, true, metrics=metrics, split="test")
+    if truth is not None and truth.glossy[number].any():
+        glossy = truth.glossy[number]
+        predictions.compare(
+            f"glossy-{number:03d}",
+            found[glossy],
+            true[glossy],
+            metrics=("psnr_8bit",),
+            split="glossy",
+        )
+
+
+def compare_depth(
+    predictions: Predictions,
+    number: int,
+    depth: Float[np.ndarray, "height width"],
+    truth: Truth | None,
+) -> None:
+    """Add a test view's depth: compared where the truth is known, else the first few kept."""
+    if truth is not None:
+        predictions.compare(
+            f"depth-{number:03d}",
+            depth,
+            truth.depth[number],
+            metrics=("median_relative_depth_error",),
+            split="depth",
+        )
+    elif number < KEPT_VIEWS:
+        predictions.array(f"depth-{number:03d}-prediction", depth)
 
 
 def _predict_views(task: NerfTask, predictions: Predictions, renderer: Renderer) -> None:
-    scene = task.scene
-    truth = true_depths(task)
+    scene, truth = task.scene, truth_of(task)
     for number, view in enumerate(scene.splits["test"]):
         rendered = renderer.render(scene.cameras, int(view))
         colour = rendered.colour.float().numpy()
-        _compare_view(predictions, number, colour, scene.images[view], task.recipe)
+        compare_view(predictions, number, colour, task, truth)
         depth = renderer.depth(scene.cameras, int(view), rendered)
-        if truth is not None:
-            predictions.compare(
-                f"depth-{number:03d}",
-                depth,
-                truth[number],
-                metrics=("median_relative_depth_error",),
-                split="depth",
-            )
-        elif number < KEPT_VIEWS:
-            predictions.array(f"depth-{number:03d}-prediction", depth)
+        compare_depth(predictions, number, depth, truth)
         if number < KEPT_VIEWS:
             predictions.array(f"opacity-{number:03d}", rendered.opacity.numpy().astype(np.float16))
 
 
-def true_depths(task: NerfTask) -> Float[np.ndarray, "views height width"] | None:
-    """True depth of the test views in the units of the files, where a toy scene tells it."""
+@dataclass(frozen=True)
+class Truth:
+    """What a toy scene tells of its test views: depth in the units of the files, glossy pixels."""
+
+    depth: Float[np.ndarray, "views height width"]
+    glossy: Bool[np.ndarray, "views height width"]
+
+
+def truth_of(
+    task: NerfTask | SceneRepresentationTask | NearestViewTask,
+) -> Truth | None:
+    """The truth about the test views, where a toy scene tells it for pixels of this size."""
     if not (task.subject / "toy.json").is_file() or task.recipe.shrink > 1:
         return None
     if task.scene.layout == "blender":
-        return read_truth(task.subject, "test")[0][:: task.recipe.test_skip]
-    return read_truth(task.subject)[0][task.scene.splits["test"]]
+        depth, glossy = read_truth(task.subject, "test")
+        return Truth(depth[:: task.recipe.test_skip], glossy[:: task.recipe.test_skip])
+    views = task.scene.splits["test"]
+    depth, glossy = read_truth(task.subject)
+    return Truth(depth[views], glossy[views])
 
 
 def write_videos(renderer: Renderer, out: Path, count: int) -> None:

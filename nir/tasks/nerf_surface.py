@@ -1,7 +1,7 @@
 """The surface of a radiance field: where its density passes a threshold, with colours.
 
-The threshold and the box are the recipe's and the density's own: `mesh_density` (50 is the value of
-NeRF's notebook) in the box of cells that hold anything.
+The threshold is the recipe's `mesh_density` (50 is the value of NeRF's notebook). The box is where
+the training views' rays end: beyond it no photograph says what the density should be.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import trimesh
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from nir.errors import InputError
 from nir.geometry.meshing import marching_cubes_of
+from nir.geometry.rays import Rays
+from nir.operators.volume import render_image
 from nir.predictions import Item, Predictions
 
 if TYPE_CHECKING:
@@ -22,6 +25,11 @@ if TYPE_CHECKING:
     from nir.tasks.nerf_predictions import Renderer
 
 SURFACE_METRICS = ("chamfer_l1", "f_score")
+ENDING_RAYS = 2**14
+"""So many rays of the training views find the box of the surface."""
+
+STRAYS, MARGIN = 0.002, 0.03
+"""The share of these rays' ends that is left out on each side, and the box's growth after that."""
 
 
 def surface_of(task: NerfTask, renderer: Renderer) -> trimesh.Trimesh:
@@ -35,11 +43,11 @@ def surface_of(task: NerfTask, renderer: Renderer) -> trimesh.Trimesh:
             f"{task.subject}: seen from one side and sampled in NDC, it has no closed surface to "
             "mesh; mesh scenes that are seen from all around"
         )
-    grid = renderer.occupied_cells()
+    lower, upper = box_of_ends(task, renderer)
     vertices, faces = marching_cubes_of(
         task.field.seen.density,
-        grid.lower.cpu().numpy(),
-        grid.upper.cpu().numpy(),
+        lower,
+        upper,
         resolution=task.recipe.mesh_resolution,
         level=task.recipe.mesh_density,
         device=renderer.device,
@@ -48,6 +56,33 @@ def surface_of(task: NerfTask, renderer: Renderer) -> trimesh.Trimesh:
     mesh.visual.vertex_colors = _colours_from_outside(task, mesh)
     mesh.vertices = task.scene.world_from_scene.points(np.asarray(mesh.vertices))
     return mesh
+
+
+@torch.no_grad()
+def box_of_ends(
+    task: NerfTask, renderer: Renderer
+) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:
+    """The box around the points where the training views' rays end, in scene units.
+
+    Where no ray ends, the box of all cells that hold anything.
+    """
+    views = task.scene.splits["train"]
+    height, width = task.scene.images.shape[1:3]
+    stride = max(1, len(views) * height * width // ENDING_RAYS)
+    parts = [renderer.rays(task.scene.cameras, int(view))[1].flat()[::stride] for view in views]
+    names = ("origins", "directions", "view_directions")
+    rays = Rays(*(torch.cat([getattr(part, name) for part in parts])[None] for name in names))
+    rendered = render_image(
+        task.field.coarse, task.field.fine, rays, task.settings, occupancy=renderer.occupancy
+    )
+    depth = (rendered.depth / rendered.opacity.clamp_min(1e-3)).to(rays.origins.device)
+    ends = rays.flat().points(depth.reshape(-1, 1))[rendered.opacity.flatten() > 0.5, 0]
+    if len(ends) < 100:
+        grid = renderer.occupied_cells()
+        return grid.lower.cpu().numpy(), grid.upper.cpu().numpy()
+    lower, upper = np.quantile(ends.cpu().numpy(), [STRAYS, 1 - STRAYS], axis=0)
+    growth = MARGIN * (upper - lower).max()
+    return lower - growth, upper + growth
 
 
 @torch.no_grad()

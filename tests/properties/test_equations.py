@@ -177,6 +177,8 @@ def test_the_uniform_reference_agrees_with_the_hankel_function(tmp_path):
     [
         (WaveRecipe, {"initial_points": 10, "near_points": 20}, "initial_points"),
         (WaveRecipe, {"final_time": 0.0}, "final_time"),
+        (WaveRecipe, {"later_near_points": 120_000}, "later_near_points"),
+        (WaveRecipe, {"points_per_chunk": -1}, "points_per_chunk"),
         (WaveRecipe, {"source_centre": [0.0]}, "source_centre"),
         (HelmholtzRecipe, {"layer_width": 1.0}, "layer_width"),
         (HelmholtzRecipe, {"near_points": 60_000}, "near_points"),

@@ -24,6 +24,8 @@ from nir.random import generator_for
 from nir.recipes.nerf import LlffNerfRecipe, NerfRecipe
 from nir.runs import load_run
 from nir.tasks.nerf import FLAT_STEPS, build
+from nir.tasks.nerf_predictions import Renderer, truth_of
+from nir.tasks.nerf_surface import box_of_ends
 
 CPU = torch.device("cpu")
 SMALL = {
@@ -178,7 +180,7 @@ def test_a_start_that_shows_something_is_left_alone(toy):
 def test_more_training_views_than_there_are_is_an_error(toy):
     with pytest.raises(InputError, match=r"train_views 7, but there are 6"):
         task_for(toy, train_views=7)
-    assert len(task_for(toy, train_views=2).images) == 2
+    assert len(task_for(toy, train_views=2).training_rays.images) == 2
 
 
 @pytest.mark.parametrize(
@@ -203,13 +205,11 @@ def test_the_nearest_photograph_is_perfect_where_a_photograph_was_taken(toy, tmp
 
 
 def test_depth_of_a_forward_facing_scene_is_in_the_units_of_its_files(toy_forward):
-    from nir.tasks.nerf_predictions import Renderer, true_depths
-
     task = task_for(toy_forward, LlffNerfRecipe, shrink=1, skip_empty_space=False)
     assert task.scene.ndc
     renderer = Renderer(task)
     view = int(task.scene.splits["test"][0])
-    truth = true_depths(task)[0]
+    truth = truth_of(task).depth[0]
     in_scene = torch.from_numpy(truth) / task.scene.world_from_scene.scale
     rays = renderer.rays(task.scene.cameras, view)[0]
     # NDC's parameter of a depth, by its definition, must lead back to that depth.
@@ -225,8 +225,15 @@ def test_depth_of_a_forward_facing_scene_is_in_the_units_of_its_files(toy_forwar
 
 def test_the_surface_of_a_known_density_is_that_surface_and_is_compared(toy, tmp_path):
     task = task_for(toy, meshed=True, mesh_resolution=48, mesh_density=10.0)
+
+    def density(points):
+        return 100 * (0.6 - points.norm(dim=-1))
+
     for field in (task.field.coarse, task.field.fine):
-        field.density = lambda points: 100 * (0.6 - points.norm(dim=-1))
+        field.density = density
+        field.forward = lambda points, _: (0.5 * torch.ones_like(points), density(points))
+    lower, upper = box_of_ends(task, Renderer(task))
+    assert np.abs([lower, upper]).max() < 0.8  # and not all that the cameras see
     task.predict(tmp_path)
     ball = trimesh.load(tmp_path / "mesh.ply", process=True)
     assert ball.is_watertight
@@ -238,6 +245,16 @@ def test_the_surface_of_a_known_density_is_that_surface_and_is_compared(toy, tmp
     assert truth.extents.max() == pytest.approx(1.0)
     rows = compute_metrics(read_predictions(tmp_path))
     assert {row["metric"] for row in rows if row["split"] == "surface"} == {"chamfer_l1", "f_score"}
+
+
+def test_rays_are_sampled_between_the_scenes_bounds_or_the_recipes(toy, toy_forward):
+    own, wide = task_for(toy), task_for(toy, near=0.5, far=24.0)
+    assert (own.settings.near, own.settings.far) == (own.scene.near, own.scene.far)
+    assert (wide.settings.near, wide.settings.far) == (0.5, 24.0)
+    one_sided = task_for(toy_forward, LlffNerfRecipe, shrink=1, near=0.5, far=24.0)
+    assert (one_sided.settings.near, one_sided.settings.far) == (0.0, 1.0)
+    with pytest.raises(InputError, match="near"):
+        NerfRecipe(near=6.0, far=2.0).check("recipe")
 
 
 def test_scenes_seen_from_one_side_are_not_meshed(toy_forward, tmp_path):

@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 import torch
 
-from nir.configuration import read_configuration
-from nir.data.fetch import fetch
+from nir.configuration import SCENES, read_configuration
+from nir.data.colmap import estimate_poses
+from nir.data.fetch import fetch, resolve_subject
 from nir.evaluation import evaluate_experiment, evaluate_run
 from nir.experiments import Experiment, Run, experiments_of
 from nir.files import read_json, sha256_of_file
@@ -46,7 +47,7 @@ RUNS = {
 
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("data")
+    return tmp_path_factory.mktemp("inputs") / "data"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,12 +59,27 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-def train(run: Run, results: Path, data_root: Path) -> Path:
+def trained_on(run: Run, data_root: Path) -> str:
+    """The run's subject, made if it is not there; photos become a scene beside the data root."""
     if run.dataset is not None:
         fetch(run.dataset, data_root=data_root)
+    if not run.photos:
+        return run.subject
+    scene = scenes_beside(data_root) / run.subject_name
+    if not scene.exists():
+        estimate_poses(resolve_subject(run.subject, data_root), scene, threads=1, say=print)
+    return str(scene)
+
+
+def scenes_beside(data_root: Path) -> Path:
+    return data_root.parent / Path(SCENES).name
+
+
+def train(run: Run, results: Path, data_root: Path) -> Path:
+    subject = trained_on(run, data_root)
     folder = results / run.place
     train_run(
-        RunSpecification(task=run.task, subject=run.subject, seed=run.seed, recipe=run.recipe),
+        RunSpecification(task=run.task, subject=subject, seed=run.seed, recipe=run.recipe),
         folder,
         checkpoints_root=results / ".checkpoints",
         data_root=data_root,
@@ -141,13 +157,15 @@ def test_a_saved_model_is_the_trained_one(name, tmp_path, data_root):
 def test_every_headline_claim_and_figure_of_an_experiment_finds_its_numbers(
     name, tmp_path, data_root
 ):
-    experiment = EXPERIMENTS[name]
+    experiment, results = EXPERIMENTS[name], tmp_path / "smoke"
     for run in experiment.runs:
-        folder = train(run, tmp_path, data_root)
+        folder = train(run, results, data_root)
         predict_run(folder, data_root=data_root, device=CPU)
     plan = experiment.plan()
+    if scenes_beside(data_root).exists():
+        (tmp_path / Path(SCENES).name).symlink_to(scenes_beside(data_root))
     metrics = tmp_path / "metrics.csv"
-    evaluate_experiment(plan, tmp_path, out=metrics)
+    evaluate_experiment(plan, results, out=metrics)
     published = sorted((ROOT / "workflow/published").glob("*.csv"))
     table, markdown = tmp_path / "table.csv", tmp_path / "table.md"
     tabulate(plan, metrics=metrics, published=published, csv=table, markdown=markdown)
@@ -158,12 +176,12 @@ def test_every_headline_claim_and_figure_of_an_experiment_finds_its_numbers(
     assert len(verdicts(plan, whole)) == len(plan["claims"])
     for figure in experiment.figures:
         png, pdf = tmp_path / f"{figure}.png", tmp_path / f"{figure}.pdf"
-        plot(figure, plan, metrics=metrics, results=tmp_path, png=png, pdf=pdf)
+        plot(figure, plan, metrics=metrics, results=results, png=png, pdf=pdf)
         assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
         assert pdf.read_bytes()[:5] == b"%PDF-"
     for panel in experiment.panels:
         page = tmp_path / f"{panel}.html"
-        write_panel(panel, plan, metrics=metrics, results=tmp_path, out=page)
+        write_panel(panel, plan, metrics=metrics, results=results, out=page)
         written = page.read_text(encoding="utf-8")
         assert "data:image/png;base64," in written
         assert "http" not in written

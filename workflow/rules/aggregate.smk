@@ -42,6 +42,11 @@ rule plot:
         pdf=f"{EXPERIMENT_FOLDER}/figure-{{figure}}.pdf",
     log:
         f"results/logs/{EXPERIMENT_FOLDER.removeprefix('results/')}/figure-{{figure}}.log",
+    group:
+        "reports"
+    resources:
+        mem_mb=memory_of_report,
+        runtime=minutes_of_report,
     params:
         plan=plan_of,
         title=title_of,

@@ -1,20 +1,26 @@
 # What the rules share: the experiments of this configuration, and which files a run needs.
-import fcntl
+import atexit
+import contextlib
+import hashlib
 import shlex
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from nir.configuration import SCENES, check_configuration, with_defaults
+from nir.configuration import COLLECTIONS, SCENES, check_configuration, with_defaults
 from nir.data.registry import registry
 from nir.errors import InputError
 from nir.experiments import experiments_of
-from nir.files import canonical_json
+from nir.files import bring_back_from_the_future, canonical_json
 from nir.fingerprints import fingerprint
 from nir.metrics import METRIC_MODULES
+from nir.ownership import OwnedElsewhereError, owned
+from nir.resources import is_short, training_memory_mb, training_minutes
 
 # Rules call `nir` from the environment that runs Snakemake, activated or not.
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
@@ -34,29 +40,48 @@ def load_experiments():
 
 
 def hold_results_folder():
-    """Let one Snakemake at a time write results; the lock dies with its process, even if killed."""
+    """Let one Snakemake at a time write results, on all machines that share this folder.
+
+    Killed, it leaves nothing that stops the next one: on the same machine its lock died with it,
+    elsewhere it is taken over once it has shown no sign of life for two minutes.
+    """
     try:
         Path("results").mkdir(exist_ok=True)
-        handle = open(".snakemake/nir.lock", "w")
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise WorkflowError(
-            "another snakemake is running in this folder; wait for it or stop it"
+        with tempfile.TemporaryFile(dir="results"):
+            pass
+        HELD.enter_context(
+            owned(
+                Path(".snakemake/nir"),
+                what="another snakemake is running in this folder; wait for it or stop it",
+                say=lambda text: logger.warning(f"nir: {text}"),
+                wait=False,
+            )
         )
-    except OSError as error:
-        raise WorkflowError(
-            f"results: cannot be written ({error.strerror}); make it writable"
-        )
-    HELD.append(handle)
+    except OwnedElsewhereError as error:
+        raise WorkflowError(f"nir: {error}")
+    except (OSError, InputError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WorkflowError(f"results: cannot be written ({reason}); make it writable")
+    atexit.register(HELD.close)
 
 
-HELD = []
+def forget_checkpoints():
+    """Remove what finished jobs of a cluster kept in case their group had to run again."""
+    folder = Path(f"results/{SCALE}/.checkpoints")
+    for mark in folder.glob("*/finished"):
+        shutil.rmtree(mark.parent, ignore_errors=True)
+    with contextlib.suppress(OSError):  # others were interrupted, and go on from theirs
+        folder.rmdir()
+
+
+HELD = contextlib.ExitStack()
 EXPERIMENTS = load_experiments()
 SCALE = config["scale"]
 DATA_ROOT = config["data_root"]
 CHAPTERS = list(dict.fromkeys(e.chapter for e in EXPERIMENTS.values()))
 RUNS = {f"results/{SCALE}/{r.place}": r for e in EXPERIMENTS.values() for r in e.runs}
 RUNS_OF_PHOTOS = {run.subject_name: run for run in RUNS.values() if run.photos}
+RUNS_OF_MESHES = {run.subject_name: run for run in RUNS.values() if run.meshes}
 PUBLISHED = sorted(
     str(path) for path in Path(workflow.basedir, "workflow/published").glob("*.csv")
 )
@@ -74,7 +99,33 @@ wildcard_constraints:
     seed="[0-9]+",
     figure="[a-z0-9_]+",
     capture="[A-Za-z0-9_-]+",
+    meshes="[A-Za-z0-9_-]+",
     panel="[a-z0-9_]+",
+
+
+def correct_times():
+    """Stamp anew what a clock that jumped has stamped in the future; Snakemake would refuse it."""
+    inputs = (
+        "model.pt",
+        "recipe.json",
+        "log.csv",
+        "predictions/predictions.json",
+        "mesh.ply",
+    )
+    places = [f"{folder}/{name}" for folder in RUNS for name in inputs]
+    for experiment in EXPERIMENTS:
+        folder = f"results/{SCALE}/{experiment}"
+        places += [f"{folder}/metrics.csv", f"{folder}/table.csv", f"{folder}/table.md"]
+    places += Path("results/data").glob("*.json")
+    if count := bring_back_from_the_future(map(Path, places)):
+        logger.warning(
+            f"nir: {count} results were stamped in the future, as by a clock that jumped; "
+            "they are kept and stamped anew"
+        )
+
+
+if workflow.is_main_process:
+    correct_times()
 
 
 def run_of(wildcards):
@@ -92,6 +143,8 @@ def subject_of(wildcards):
     run = run_of(wildcards)
     if run.photos:
         return run.trained_on
+    if run.meshes:
+        return f"{run.trained_on}/collection.json"
     return f"results/data/{run.dataset}.json" if run.dataset else run.subject
 
 
@@ -122,12 +175,53 @@ def gpus_of_training(wildcards):
     return int(SCALE == "paper")
 
 
+def minutes_of_training(wildcards, attempt):
+    run = run_of(wildcards)
+    return training_minutes(run.task, run.recipe, SCALE, attempt)
+
+
+def memory_of_training(wildcards, attempt):
+    return training_memory_mb(SCALE, attempt)
+
+
+def group_of_run(wildcards):
+    """Short runs travel together to a cluster; a long one is a job of its own.
+
+    So is one that failed before: a job ends at the first failure of those that travel in it.
+    """
+    run = run_of(wildcards)
+    if workflow.is_main_process and failed_before(run):
+        return None
+    if SCALE != "paper":
+        return "small"
+    return "short" if is_short(run.task, run.recipe, SCALE) else None
+
+
+def failed_before(run):
+    """Whether the log of a run's training ends with an error, rather than with a warning's save."""
+    log = Path(f"results/logs/{SCALE}/{run.place}/train.log")
+    try:
+        last = log.read_text(errors="replace").rstrip().rpartition("\n")[2]
+    except OSError:
+        return False
+    return last.startswith("nir: ") and not last.startswith("nir: stopped by ")
+
+
+def minutes_of_report(wildcards, attempt):
+    return {"smoke": 5, "quick": 10, "paper": 60}[SCALE] * attempt
+
+
+def memory_of_report(wildcards, attempt):
+    return {"smoke": 1000, "quick": 2000, "paper": 8000}[SCALE] * attempt
+
+
 def results_of(experiment):
     """Everything a person wants of one experiment."""
     folder = f"results/{SCALE}/{experiment.name}"
     figures = [f"{folder}/figure-{name}.png" for name in experiment.figures]
     panels = [f"{folder}/panel-{name}.html" for name in experiment.panels]
-    return [f"{folder}/table.csv", f"{folder}/table.md", *figures, *panels]
+    viewers = [f"results/{SCALE}/{run.place}/viewer" for run in experiment.viewers]
+    return [f"{folder}/table.csv", f"{folder}/table.md", *figures, *panels, *viewers]
 
 
 def recipe_of(wildcards):
@@ -149,6 +243,16 @@ def photos_of(wildcards):
     return f"results/data/{run.dataset}.json" if run.dataset else run.subject
 
 
+def meshes_of(wildcards):
+    """The folder of meshes, or the receipt of the data set, that a collection is made from."""
+    run = RUNS_OF_MESHES[wildcards.meshes]
+    return f"results/data/{run.dataset}.json" if run.dataset else run.subject
+
+
+def meshes_name_of(wildcards):
+    return RUNS_OF_MESHES[wildcards.meshes].subject
+
+
 def photos_name_of(wildcards):
     return RUNS_OF_PHOTOS[wildcards.capture].subject
 
@@ -161,7 +265,7 @@ def code_of_data(wildcards):
 
 def code_of_training(wildcards):
     """Fingerprint of all code that a run's training and prediction use."""
-    return experiment_of(wildcards).code()
+    return run_of(wildcards).code()
 
 
 def plan_of(wildcards):
@@ -175,6 +279,12 @@ def runs_of(wildcards):
     keys = ("place", "group", "subject", "variant", "seed")
     runs = [{key: run[key] for key in keys} for run in plan["runs"]]
     return canonical_json({"name": plan["name"], "runs": runs})
+
+
+def weights_of_metrics(wildcards):
+    """Names of the published weights that metrics use and that are there; new ones run it again."""
+    weights = (e for e in registry().values() if e.kind == "weights")
+    return " ".join(e.name for e in weights if Path(DATA_ROOT, e.path).exists())
 
 
 def title_of(wildcards):
@@ -192,6 +302,13 @@ def page_files():
     return sorted(
         str(p) for p in folder.iterdir() if p.suffix in {".jinja", ".css", ".toml"}
     )
+
+
+def content_of_viewer():
+    """Digest of the page that baking copies."""
+    folder = Path(workflow.basedir, "nir/viewers/planes/page")
+    content = b"".join(p.read_bytes() for p in sorted(folder.iterdir()))
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def results_of_chapter(chapter):

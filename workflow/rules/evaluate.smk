@@ -9,8 +9,14 @@ rule evaluate:
         f"{EXPERIMENT_FOLDER}/metrics.csv",
     log:
         f"results/logs/{EXPERIMENT_FOLDER.removeprefix('results/')}/evaluate.log",
+    group:
+        "reports"
+    resources:
+        mem_mb=memory_of_report,
+        runtime=minutes_of_report,
     params:
         plan=runs_of,
+        weights_present=weights_of_metrics,
         code=fingerprint("nir.evaluation", *METRIC_MODULES),
         weights=f"{DATA_ROOT}/weights",
     shell:

@@ -10,9 +10,13 @@ rule mesh:
         f"{RUN_FOLDER}/mesh.ply",
     log:
         f"results/logs/{RUN_FOLDER.removeprefix('results/')}/mesh.log",
+    group:
+        group_of_run
     threads: threads_of_training
     resources:
         gpu=gpus_of_training,
+        mem_mb=memory_of_training,
+        runtime=minutes_of_training,
     params:
         code=code_of_training,
         root=DATA_ROOT,

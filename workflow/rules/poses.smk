@@ -10,6 +10,9 @@ rule poses:
     log:
         "results/logs/scenes/{capture}.log",
     threads: 8
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         photos=photos_name_of,
         root=DATA_ROOT,

@@ -1,5 +1,6 @@
 # One model a job. Checkpoints lie beside the outputs, in a folder named by the hash of recipe and
 # code: a retry goes on where it stopped, a changed recipe starts anew.
+# `exec`: signals before a time limit reach the training itself, not a shell in between.
 
 
 rule train:
@@ -12,9 +13,13 @@ rule train:
         record=f"{RUN_FOLDER}/training.json",
     log:
         f"results/logs/{RUN_FOLDER.removeprefix('results/')}/train.log",
+    group:
+        group_of_run
     threads: threads_of_training
     resources:
         gpu=gpus_of_training,
+        mem_mb=memory_of_training,
+        runtime=minutes_of_training,
     params:
         recipe=recipe_of,
         code=code_of_training,
@@ -22,7 +27,7 @@ rule train:
         subject=subject_name_of,
         root=DATA_ROOT,
     shell:
-        "nir train {params.task} {params.subject:q} --recipe {params.recipe:q}"
+        "exec nir train {params.task} {params.subject:q} --recipe {params.recipe:q}"
         " --seed {wildcards.seed} --data-root {params.root:q} --threads {threads}"
         " --out $(dirname {output.model:q}) --checkpoints results/{wildcards.scale}/.checkpoints"
-        " --log {log:q}"
+        " ${{SLURM_JOB_ID:+--keep-checkpoints}} --log {log:q}"

@@ -66,6 +66,8 @@ def _picture(axis: Axes, image: NDArray[np.floating], title: str) -> None:
 
 def _opaque_depth(results: Results, run: dict[str, Any]) -> NDArray[np.floating]:
     depth = results.array(run, "depth-000-prediction").astype(np.float32)
+    if not results.has_array(run, "opacity-000"):  # a method to which everything is opaque
+        return depth
     return np.where(results.array(run, "opacity-000") > 0.5, depth, np.inf)
 
 

@@ -1,0 +1,104 @@
+"""Pre-flight: what is missing, how long it takes and whether it fits, before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from nir.experiments import Run, experiments_of
+from nir.preflight import _at_most, _TooSlowError, cost_of, examine_plan, missing_data
+
+CPU = torch.device("cpu")
+FLOAT_BYTES = 4
+
+
+def configuration(**values: object) -> dict:
+    entry = {
+        "task": "siren_image",
+        "subjects": ["camera"],
+        "variants": {"small": {"width": 16}, "large": {"width": 64}},
+        "budget": {"smoke": {"steps": 50, "resolution": 32, "derivatives": False}},
+        **values,
+    }
+    seeds = {"smoke": 1, "quick": 1, "paper": 3}
+    return {"scale": "smoke", "seeds": seeds, "experiments": {"siren/image": entry}}
+
+
+def runs(**values: object) -> dict[str, Run]:
+    found = experiments_of(configuration(**values))
+    return {run.variant: run for run in found["siren/image"].runs}
+
+
+def written(folder: Path, **values: object) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(configuration(**values)))
+    return path
+
+
+def examine(path: Path, **options: object) -> list[str]:
+    defaults = {"scale": None, "data_root": path.parent, "seconds": 30.0}
+    return list(examine_plan(path, **{**defaults, **options}))
+
+
+def test_memory_holds_at_least_every_layers_activation(tmp_path):
+    pixels, layers = 32 * 32, 3
+    for width, run in ((16, runs()["small"]), (64, runs()["large"])):
+        least = pixels * width * layers * FLOAT_BYTES
+        held = cost_of(run, tmp_path, CPU).bytes
+        assert least < held < 8 * least
+
+
+def test_memory_grows_with_the_batch_and_time_with_steps(tmp_path):
+    run = runs()["large"]
+    larger = dataclasses.replace(run, recipe=dataclasses.replace(run.recipe, resolution=64))
+    sizes = [cost_of(each, tmp_path, CPU).bytes for each in (run, larger)]
+    assert sizes[1] == pytest.approx(4 * sizes[0], rel=0.3)
+    longer = dataclasses.replace(run, recipe=dataclasses.replace(run.recipe, steps=500_000))
+    assert cost_of(longer, tmp_path, CPU).seconds > 10 * cost_of(run, tmp_path, CPU).seconds
+
+
+def test_the_report_names_each_experiment_and_a_total(tmp_path):
+    lines = examine(written(tmp_path))
+    assert lines[0] == "scale smoke: 1 experiments, 2 trainings"
+    assert any(line.startswith("siren/image") and "2 trainings" in line for line in lines)
+    assert any("2 of 2 recipes measured" in line for line in lines)
+    assert lines[-1].startswith("memory: the largest training takes")
+
+
+def test_what_does_not_fit_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("nir.preflight.available_memory_bytes", lambda: 300_000)
+    lines = examine(written(tmp_path))
+    large = [line for line in lines if line.startswith("TOO LARGE")]
+    assert any("siren/image/camera/large/seed0" in line for line in large)
+
+
+def test_without_measuring_it_says_what_is_missing_at_once(tmp_path):
+    path = written(tmp_path, task="nerf", subjects=["lego"], variants={"full": {}}, budget={})
+    lines = examine(path, seconds=0.0)
+    assert lines[-1] == "MISSING lego, for siren/image: nir fetch lego"
+    (tmp_path / "nerf_synthetic/lego").mkdir(parents=True)
+    assert not any("MISSING" in line for line in examine(path, seconds=0.0))
+
+
+def test_each_missing_set_is_named_once_with_all_who_need_it(tmp_path):
+    config = configuration(task="nerf", subjects=["lego"], variants={"full": {}}, budget={})
+    config["experiments"]["nerf/other"] = config["experiments"]["siren/image"]
+    lines = list(missing_data(experiments_of(config), tmp_path))
+    assert lines == ["MISSING lego, for siren/image, nerf/other: nir fetch lego"]
+
+
+def test_an_unmeasured_experiment_says_so(tmp_path):
+    path = written(tmp_path, task="nerf", subjects=["lego"], variants={"full": {}}, budget={})
+    assert any(line.startswith("siren/image  not measured") for line in examine(path))
+
+
+def test_a_step_that_takes_too_long_is_given_up():
+    began = time.monotonic()
+    with pytest.raises(_TooSlowError), _at_most(0.1):
+        time.sleep(20)
+    assert time.monotonic() - began < 5
