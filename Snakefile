@@ -22,9 +22,11 @@ resource_scopes:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/poses.smk"
+include: "workflow/rules/shapes.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/predict.smk"
 include: "workflow/rules/mesh.smk"
+include: "workflow/rules/bake.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/page.smk"
@@ -32,6 +34,10 @@ include: "workflow/rules/page.smk"
 
 onstart:
     hold_results_folder()
+
+
+onerror:
+    show_errors()
 
 
 onsuccess:

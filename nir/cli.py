@@ -54,12 +54,12 @@ def _say(message: str, log: Path | None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from nir.commands import data, importing, reports, scenes, training
+    from nir.commands import data, importing, reports, scenes, shapes, training, viewing
 
     parser = argparse.ArgumentParser(
         prog="nir", description="Neural implicit representations, experiment by experiment."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (data, scenes, training, importing, reports):
+    for module in (data, scenes, shapes, training, importing, reports, viewing):
         module.add_to(commands)
     return parser

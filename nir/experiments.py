@@ -2,8 +2,9 @@
 
 An *experiment* compares *variants* of a task on *subjects* (signals) at a *scale*; a *run* is one
 trained model = (experiment, subject, variant, seed). Values of a run's recipe come, later ones
-winning, from the recipe's defaults, the scale's budget, the variant, and `per_subject`. A variant
-may be of another task (`others`), with that task's recipe and a budget of its own.
+winning, from the recipe's defaults, the scale's budget, the variant, `per_scale` (what one variant
+needs at one scale, such as a baseline's own best learning rate), and `per_subject`. A variant may
+be of another task (`others`), with that task's recipe and a budget of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from nir.configuration import SCENES
+from nir.configuration import COLLECTIONS, SCENES
 from nir.data.registry import registry
 from nir.errors import InputError, unknown_name
 from nir.files import canonical_json
@@ -37,6 +38,7 @@ class Run:
     seed: int
     recipe: Recipe
     photos: bool = False
+    meshes: bool = False
 
     @property
     def place(self) -> str:
@@ -50,8 +52,10 @@ class Run:
 
     @property
     def trained_on(self) -> str:
-        """What training reads: the subject, or the scene that pose estimation makes of photos."""
-        return f"{SCENES}/{self.subject_name}" if self.photos else self.subject
+        """What training reads: the subject, or the scene or collection that is made of it first."""
+        if self.photos:
+            return f"{SCENES}/{self.subject_name}"
+        return f"{COLLECTIONS}/{self.subject_name}" if self.meshes else self.subject
 
     def recipe_json(self) -> str:
         """The recipe in its one spelling; it travels as a parameter of rules."""
@@ -76,6 +80,7 @@ class Experiment:
     media: tuple[str, ...]
     panels: tuple[str, ...]
     mesh: bool
+    viewer: bool
     claims: tuple[Mapping[str, Any], ...]
     runs: tuple[Run, ...]
 
@@ -83,6 +88,11 @@ class Experiment:
     def chapter(self) -> str:
         """The part of the name before the slash."""
         return self.name.split("/")[0]
+
+    @property
+    def viewers(self) -> tuple[Run, ...]:
+        """The runs that a browser shows: those of the first seed, if any."""
+        return tuple(run for run in self.runs if self.viewer and run.seed == 0)
 
     def plan(self) -> dict[str, Any]:
         """What evaluation, tables and figures need to know, ready for JSON."""
@@ -95,6 +105,7 @@ class Experiment:
             "figures": list(self.figures),
             "media": list(self.media),
             "panels": list(self.panels),
+            "viewers": [run.place for run in self.viewers],
             "claims": [dict(claim) for claim in self.claims],
             "runs": [
                 {
@@ -115,7 +126,8 @@ class Experiment:
 def training_code(task: str) -> str:
     """Fingerprint of the code that trains and predicts a task."""
     entry = task_entry(task)
-    return fingerprint(entry.module, entry.recipe.partition(":")[0], "nir.training")
+    recipe_module = entry.recipe.partition(":")[0]
+    return fingerprint(entry.module, recipe_module, "nir.building", "nir.training")
 
 
 def experiments_of(config: Mapping[str, Any]) -> dict[str, Experiment]:
@@ -145,6 +157,7 @@ def _experiment(name: str, config: Mapping[str, Any]) -> Experiment:
         media=tuple(entry.get("media", ())),
         panels=tuple(entry.get("panels", ())),
         mesh=entry.get("mesh", False),
+        viewer=entry.get("viewer", False),
         claims=tuple(c for c in entry.get("claims", ()) if scale in c.get("scales", [scale])),
         runs=runs,
     )
@@ -171,6 +184,8 @@ def _check_variants(entry: Mapping[str, Any], where: str) -> None:
         named += [(f"select.{scale}", variant) for variant in variants]
     for pattern, by_variant in entry.get("per_subject", {}).items():
         named += [(f"per_subject.{pattern}", variant) for variant in by_variant]
+    for scale, by_variant in entry.get("per_scale", {}).items():
+        named += [(f"per_scale.{scale}", variant) for variant in by_variant]
     for claim in entry.get("claims", ()):
         variants = (claim.get("better", ""), *claim.get("than", ()))
         named += [("claims", variant) for variant in variants if variant]
@@ -199,7 +214,15 @@ def _runs(name: str, entry: Mapping[str, Any], config: Mapping[str, Any], where:
                     seed=seed,
                     recipe=recipe,
                     photos=entry.get("photos", False),
+                    meshes=entry.get("meshes", False) and _is_unprepared(subject),
                 )
+
+
+def _is_unprepared(subject: str) -> bool:
+    """Whether shapes are still bare meshes: generated sets and prepared folders are not."""
+    if subject in registry():
+        return registry()[subject].source != "generated"
+    return not (Path(subject) / "collection.json").is_file()
 
 
 def _at_scale(subjects: Any, scale: str, where: str) -> list[str]:
@@ -226,6 +249,8 @@ def _recipe(entry: Mapping[str, Any], scale: str, variant: str, subject: str, wh
     changes = entry["variants"][variant]
     recipe_class.from_dict({**values, **changes}, where=f"{where}.variants.{variant}")
     values.update(changes)
+    values.update(entry.get("per_scale", {}).get(scale, {}).get(variant, {}))
+    recipe_class.from_dict(values, where=f"{where}.per_scale.{scale}.{variant}")
     for pattern, by_variant in entry.get("per_subject", {}).items():
         if fnmatch.fnmatch(_subject_name(subject), pattern):
             values.update(by_variant.get(variant, {}))

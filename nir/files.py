@@ -10,8 +10,10 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,25 @@ def written_whole(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path` that takes its place when the block ends well."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); {WHAT_TO_DO}") from error
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_current_umask())
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def _flush_to_disk(path: Path) -> None:
     with path.open("rb") as handle:
         os.fsync(handle.fileno())
@@ -73,6 +94,12 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes, whole or not at all."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -108,3 +135,17 @@ def sha256_of_file(path: Path) -> str:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
+
+
+def bring_back_from_the_future(paths: Iterable[Path], tolerance_seconds: float = 60.0) -> int:
+    """Set the time of change of files that lie in the future to now; return how many did.
+
+    tolerance_seconds: by how much a file server's clock may be ahead without being corrected.
+    """
+    now, count = time.time(), 0
+    for path in paths:
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime > now + tolerance_seconds:
+                os.utime(path)
+                count += 1
+    return count

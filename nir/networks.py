@@ -173,6 +173,15 @@ def _normal(gain: float, *, both_fans: bool = False) -> Initialiser:
     return fill
 
 
+def _xavier_truncated(linear: nn.Linear, depth: int, omega_0: float, generator: Generator) -> None:
+    """Xavier's normal cut at two deviations (vsitzmann/siren:modules.py, for its PINN)."""
+    deviation = math.sqrt(2 / (linear.in_features + linear.out_features))
+    nn.init.trunc_normal_(
+        linear.weight, 0, deviation, -2 * deviation, 2 * deviation, generator=generator
+    )
+    _uniform(linear.bias, 1 / math.sqrt(linear.in_features), generator)
+
+
 def _glorot_normal(linear: nn.Linear, depth: int, omega_0: float, generator: Generator) -> None:
     """jax.stax.Dense: Glorot normal weights, N(0, 0.01^2) biases (Fourier Features' notebooks)."""
     _normal(1.0, both_fans=True)(linear, depth, omega_0, generator)
@@ -196,6 +205,7 @@ INITIALISATIONS: dict[str, Initialiser] = {
     "glorot_normal": _glorot_normal,
     "kaiming_normal": _normal(math.sqrt(2)),
     "xavier_normal": _normal(1.0, both_fans=True),
+    "xavier_truncated": _xavier_truncated,
     "lecun_normal": _lecun_normal,
     "selu_normal": _normal(1.0),
     "elu_normal": _normal(math.sqrt(1.5505188080679277)),

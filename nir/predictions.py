@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nir.errors import InputError
-from nir.files import read_json, sha256_of_file, write_json, write_text, written_whole
+from nir.files import read_json, sha256_of_file, write_bytes, write_json, write_text, written_whole
 
 MANIFEST = "predictions.json"
 SCHEMA_VERSION = 1
@@ -105,6 +105,33 @@ class Predictions:
             np.save(temporary, np.ascontiguousarray(values), allow_pickle=False)
         self.arrays[name] = file_name
         return file_name
+
+    def compare_surfaces(
+        self,
+        name: str,
+        prediction: bytes,
+        reference: bytes | NDArray[np.floating],
+        *,
+        metrics: tuple[str, ...],
+        split: str,
+    ) -> None:
+        """Add one item of surfaces: PLY files, or points [n, 6] for a reference without faces."""
+        write_bytes(self.folder / f"{name}-prediction.ply", prediction)
+        if isinstance(reference, bytes):
+            write_bytes(self.folder / f"{name}-reference.ply", reference)
+            reference_file = f"{name}-reference.ply"
+        else:
+            reference_file = self.array(f"{name}-reference", reference)
+        self.items.append(
+            Item(
+                name=name,
+                split=split,
+                prediction=f"{name}-prediction.ply",
+                reference=reference_file,
+                metrics=metrics,
+                protocol=self.protocol,
+            )
+        )
 
     def number(self, metric: str, value: float, unit: str, *, split: str = "") -> None:
         """Add a number that no file can tell."""

@@ -1,5 +1,7 @@
 """A run on disk: build its task, train it, predict from it. The glue between contracts.
 
+Nothing here decides what a training gives, only where it is written: a change trains nothing anew.
+
 A run's folder holds recipe.json (task, subject, seed and all values), model.pt, log.csv and
 training.json (device, versions, time), and after prediction predictions/.
 """
@@ -9,25 +11,24 @@ from __future__ import annotations
 import contextlib
 import csv
 import hashlib
-import importlib
 import io
 import pickle
 import platform
-import shutil
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from nir.building import start_of_task
 from nir.checkpoints import Checkpoints
 from nir.data.fetch import resolve_subject
 from nir.errors import InputError
 from nir.experiments import is_path, training_code
+from nir.fields_planes import PlaneField
 from nir.files import (
     canonical_json,
+    folder_written_whole,
     read_json,
     require_writable,
     write_json,
@@ -36,11 +37,12 @@ from nir.files import (
 )
 from nir.networks import parameter_count
 from nir.progress import Progress
-from nir.random import generator_for
 from nir.recipes.base import Recipe
 from nir.tasks import task_entry
 from nir.tasks.contract import Task
 from nir.training import State, Trainer
+from nir.viewers.planes.baked import BakeSettings
+from nir.viewers.planes.of_run import write_viewer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,10 +98,11 @@ def choose_device(name: str) -> torch.device:
 
 def build_task(specification: RunSpecification, data_root: Path, device: torch.device) -> Task:
     """Build the task of a run exactly as its training begins."""
-    module = importlib.import_module(task_entry(specification.task).module)
     subject = resolve_subject(specification.subject, data_root=data_root)
-    generator = generator_for(specification.seed, "start")
-    return module.build(specification.recipe, subject, device=device, generator=generator)
+    module = task_entry(specification.task).module
+    return start_of_task(
+        module, specification.recipe, subject, seed=specification.seed, device=device
+    )
 
 
 def train_run(
@@ -140,6 +143,7 @@ def train_run(
         _write_run(specification, out, task, state, device)
         if keep_checkpoints:
             progress.forget()
+            checkpoints.mark_finished()
             return
         checkpoints.remove()
     with contextlib.suppress(OSError):  # another training may be using it
@@ -208,7 +212,7 @@ def load_run(folder: Path, *, data_root: Path, device: torch.device) -> Task:
 def predict_run(folder: Path, *, data_root: Path, device: torch.device) -> None:
     """Write the run's predictions, whole or not at all."""
     task = load_run(folder, data_root=data_root, device=device)
-    with _folder_written_whole(folder / "predictions") as temporary:
+    with folder_written_whole(folder / "predictions") as temporary:
         task.predict(temporary)
 
 
@@ -219,18 +223,36 @@ def mesh_run(folder: Path, *, data_root: Path, device: torch.device) -> None:
         task.mesh(temporary)
 
 
-@contextlib.contextmanager
-def _folder_written_whole(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside `path` that takes its place when the block ends well."""
-    try:
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def bake_run(
+    folder: Path,
+    out: Path,
+    *,
+    settings: BakeSettings,
+    resolution: float | None,
+    data_root: Path,
+    device: torch.device,
+) -> str:
+    """Write a run of planes as a folder that a browser can show; returns a line about it.
+
+    resolution: texels a pixel; None takes the recipe's, if it has one, else 1.
+
+    A folder that is no run, a run of something else or one that is not trained is an `InputError`.
+    """
+    if not (folder / "recipe.json").is_file():
+        raise InputError(f"{folder}: no recipe.json, so not a trained run; train one first")
+    if not (folder / "model.pt").is_file():
+        raise InputError(f"{folder}: no model.pt, its training has not ended; train the run first")
+    specification = RunSpecification.read(folder)
+    task = load_run(folder, data_root=data_root, device=device)
+    if not isinstance(task.field, PlaneField):
+        raise InputError(
+            f"{folder}: a run of the task {specification.task!r}, which has no planes; "
+            "give a run of NeX"
+        )
+    if resolution is None:
+        resolution = getattr(specification.recipe, "resolution", 1.0)
+    name = Path(specification.subject).stem.replace("_", " ").capitalize()
+    report = write_viewer(
+        task.field, task.scene.cameras, out, name=name, settings=settings, resolution=resolution
+    )
+    return report.line()

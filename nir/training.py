@@ -28,6 +28,21 @@ from nir.tasks.contract import Task
 
 # By the names that recipes use.
 OPTIMISERS = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+LBFGS_HISTORY = 50  # gradients kept; vsitzmann/siren:training.py
+
+
+def optimiser_from(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """The optimiser that a recipe names; L-BFGS with a strong Wolfe line search has one group."""
+    if recipe.optimiser != "lbfgs":
+        return OPTIMISERS[recipe.optimiser](groups, fused=True)
+    return torch.optim.LBFGS(
+        [parameter for group in groups for parameter in group["params"]],
+        lr=recipe.learning_rate,
+        max_iter=recipe.lbfgs_iterations,
+        history_size=LBFGS_HISTORY,
+        line_search_fn="strong_wolfe",
+    )
+
 
 # Schedulers send the first before they kill, the last two as warnings of a time limit.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
@@ -102,7 +117,7 @@ class Trainer:
 
     def _start(self, task: Task) -> State:
         groups = task.parameter_groups(self.recipe.learning_rate)
-        state = State(OPTIMISERS[self.recipe.optimiser](groups, fused=True))
+        state = State(optimiser_from(self.recipe, groups))
         for group in state.optimiser.param_groups:
             group["initial_lr"] = group["lr"]
         saved = self.checkpoints.load_last(self.device, self.progress.say)
@@ -128,12 +143,30 @@ class Trainer:
         factor = self.recipe.learning_rate_factor(state.step)
         for group in state.optimiser.param_groups:
             group["lr"] = group["initial_lr"] * factor
-        state.optimiser.zero_grad(set_to_none=True)
+        if isinstance(state.optimiser, torch.optim.LBFGS):
+            self._search(task, state.optimiser, batch)
+        else:
+            self._descend(task, state.optimiser, loss)
+        state.step += 1
+
+    def _descend(self, task: Task, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+        """One step along a gradient."""
+        optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if self.recipe.gradient_clip > 0:
             torch.nn.utils.clip_grad_norm_(task.field.parameters(), self.recipe.gradient_clip)
-        state.optimiser.step()
-        state.step += 1
+        optimiser.step()
+
+    def _search(self, task: Task, optimiser: torch.optim.LBFGS, batch: Any) -> None:
+        """Many iterations on the points of one step: a line search asks for the loss again."""
+
+        def loss_with_gradient() -> Tensor:
+            optimiser.zero_grad(set_to_none=True)
+            loss = torch.stack(list(self._losses(task, batch).values())).sum()
+            loss.backward()
+            return loss
+
+        optimiser.step(loss_with_gradient)
 
     def _finish(self, task: Task, state: State) -> State:
         """Log the last state; a checkpoint of it spares the training if writing goes wrong."""

@@ -21,6 +21,13 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     poses.add_argument(
         "--longer-side", type=int, default=1600, metavar="PIXELS", help="for finding features"
     )
+    poses.add_argument(
+        "--exhaustive-at-most",
+        type=int,
+        default=100,
+        metavar="N",
+        help="more photos are matched with their neighbours by name only",
+    )
     poses.add_argument("--seed", type=int, default=0)
     poses.add_argument("--threads", type=int, default=0, help="default: all cores")
     add_data_root(poses)
@@ -29,6 +36,12 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
     doctor = commands.add_parser("doctor", help="examine a scene, or this installation")
     doctor.add_argument("scene", type=Path, nargs="?", help="a scene folder; none: this machine")
+    doctor.add_argument(
+        "--against",
+        type=Path,
+        metavar="SCENE",
+        help="a scene of the same photos whose cameras are trusted",
+    )
     doctor.add_argument("--config", type=Path, default=Path("config.yaml"), metavar="FILE")
     doctor.add_argument("--scale", choices=["smoke", "quick", "paper"], help="default: the file's")
     doctor.add_argument(
@@ -49,6 +62,7 @@ def _poses(options: argparse.Namespace) -> None:
         options.out,
         seed=options.seed,
         longer_side=options.longer_side,
+        exhaustive_at_most=options.exhaustive_at_most,
         factors=options.factors,
         threads=options.threads,
         say=_sayer(options.log),
@@ -76,9 +90,11 @@ def _doctor(options: argparse.Namespace) -> None:
 
 def _diagnosis(options: argparse.Namespace) -> Iterator[str]:
     if options.scene is not None:
-        from nir.data.scene_report import examine_scene
+        from nir.data.scene_report import compare_cameras, examine_scene
 
         yield from examine_scene(options.scene).sentences()
+        if options.against is not None:
+            yield from compare_cameras(options.scene, options.against)
         return
     from nir.doctor import examine_installation
     from nir.preflight import examine_plan

@@ -60,7 +60,7 @@ def _train(options: argparse.Namespace) -> None:
     specification = RunSpecification(
         task=options.task, subject=options.subject, seed=options.seed, recipe=recipe
     )
-    with _computing(options, _label_of(options.out)) as device:
+    with computing(options, _label_of(options.out)) as device:
         train_run(
             specification,
             options.out,
@@ -75,7 +75,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 @contextlib.contextmanager
-def _computing(options: argparse.Namespace, label: str) -> Iterator[Any]:
+def computing(options: argparse.Namespace, label: str) -> Iterator[Any]:
     """Yield the device to compute on: a GPU of this process's own if there is one."""
     from nir.devices import gpu_slot
     from nir.runs import choose_device
@@ -132,14 +132,14 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
 def _predict(options: argparse.Namespace) -> None:
     from nir.runs import predict_run
 
-    with _computing(options, _label_of(options.run)) as device:
+    with computing(options, _label_of(options.run)) as device:
         predict_run(options.run, data_root=options.data_root, device=device)
 
 
 def _mesh(options: argparse.Namespace) -> None:
     from nir.runs import mesh_run
 
-    with _computing(options, _label_of(options.run)) as device:
+    with computing(options, _label_of(options.run)) as device:
         mesh_run(options.run, data_root=options.data_root, device=device)
 
 

@@ -154,6 +154,15 @@ def _columns(path: Path, expected: int) -> None:
         raise InputError(f"{path}: its first line is not {expected} numbers")
 
 
+def _survey(path: Path, expected: list[int]) -> None:
+    from nir.data.surveys import read_survey
+
+    found = read_survey(path)
+    counts = [len(found.sources), len(found.receivers)]
+    if counts != expected:
+        raise InputError(f"{path}: has {counts} sources and receivers, not {expected}")
+
+
 _RULES: Mapping[str, Callable[[Path, Any], None]] = {
     "files": _files,
     "at_least": _at_least,
@@ -164,4 +173,5 @@ _RULES: Mapping[str, Callable[[Path, Any], None]] = {
     "sha256_prefix": _sha256_prefix,
     "audio": _audio,
     "columns": _columns,
+    "survey": _survey,
 }

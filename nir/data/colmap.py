@@ -25,7 +25,7 @@ from nir.data.images import read_image, to_8bit, write_png
 from nir.data.photos import PhotoSet, prepare_photos
 from nir.data.scene_images import area_mean
 from nir.data.staging import appearing_whole
-from nir.data.structure_from_motion import Mapping, Say, map_photos
+from nir.data.structure_from_motion import EXHAUSTIVE_AT_MOST, Mapping, Say, map_photos
 from nir.errors import InputError
 from nir.files import write_json
 from nir.geometry.cameras import (
@@ -64,13 +64,15 @@ def estimate_poses(
     longer_side: int = 1600,
     factors: Sequence[int] | None = None,
     least_share: float = LEAST_SHARE,
+    exhaustive_at_most: int = EXHAUSTIVE_AT_MOST,
     threads: int = 0,
     say: Say | None = None,
 ) -> Capture:
     """Estimate the cameras of a folder of photos and write the scene folder `out`, whole.
 
     longer_side: photos are shrunk to this many pixels for finding features. factors: which
-    `images_{factor}` to write; by default 1, 2, 4 and 8 while a side keeps 64 pixels. threads: 0 is
+    `images_{factor}` to write; by default 1, 2, 4 and 8 while a side keeps 64 pixels.
+    exhaustive_at_most: more photos are matched with their neighbours by name alone. threads: 0 is
     all cores. say: takes progress, line by line (default: the terminal).
 
     Fewer registered than `least_share` of the photos is an `InputError` that says what to
@@ -83,7 +85,13 @@ def estimate_poses(
         prepared = prepare_photos(photos, scratch / "photos")
         say(f"{photos}: {len(prepared.names)} photos, {prepared.width} x {prepared.height}")
         mapping = map_photos(
-            prepared, scratch, seed=seed, longer_side=longer_side, threads=threads, say=say
+            prepared,
+            scratch,
+            seed=seed,
+            longer_side=longer_side,
+            exhaustive_at_most=exhaustive_at_most,
+            threads=threads,
+            say=say,
         )
         unregistered = _unregistered(prepared, mapping)
         _require_enough(photos, prepared, mapping, unregistered, least_share)

@@ -22,6 +22,7 @@ from nir.data.audio import write_wav
 from nir.data.generated_scenes import SCENE_WRITERS
 from nir.data.images import read_image, write_png
 from nir.data.registry import bundled_folder
+from nir.data.shape_sets import SETS
 from nir.errors import unknown_name
 
 # Toft's contrast of the ellipsoids of Shepp and Logan (1974), as in MATLAB's `phantom` and, in
@@ -243,11 +244,14 @@ def _sample_bilinear(
     return upper * (1 - down) + lower * down
 
 
-def _write_carved_ball(path: Path, _number: int) -> None:
-    # Imported here: meshes need trimesh, the others should not wait for it.
-    from nir.data.generated_shapes import write_carved_ball
+def _carved_ball_writer(*, turned: bool) -> Callable[[Path, int], None]:
+    def write(path: Path, _number: int) -> None:
+        # Imported here: meshes need trimesh, the others should not wait for it.
+        from nir.data.generated_shapes import write_carved_ball
 
-    write_carved_ball(path)
+        write_carved_ball(path, turned=turned)
+
+    return write
 
 
 def _write_signals(family: str) -> Callable[[Path, int], None]:
@@ -267,19 +271,31 @@ _SIGNALS = (
     "plane_isotropic",
     "plane_anisotropic",
     "plane_waves",
+    "turned_scene",
 )
+
+
+def _families_writer(name: str) -> Callable[[Path, int], None]:
+    def write(path: Path, number: int) -> None:
+        from nir.data.shape_preparation import write_families
+
+        write_families(path, SETS[name])
+
+    return write
 
 
 _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "rendered_text": _write_text,
     "shepp_logan": _write_phantom,
     "shepp_logan_volume": _write_phantom_volume,
-    "carved_ball": _write_carved_ball,
+    "carved_ball": _carved_ball_writer(turned=False),
+    "carved_ball_turned": _carved_ball_writer(turned=True),
     "melody": _write_melody,
     "moving_crop": _write_moving_crop,
     **{family: _write_signals(family) for family in _SIGNALS},
     **SCENE_WRITERS,
     "trefoil_knot": _write_trefoil_knot,
+    **{name: _families_writer(name) for name in SETS},
     "uniform_medium": _medium_writer("uniform"),
     "square_medium": _medium_writer("square"),
     "circle_medium": _medium_writer("circle"),

@@ -32,6 +32,7 @@ KINDS = (
     "shapes",
     "medium",
     "photos",
+    "survey",
 )
 SOURCES = ("bundled", "generated", "download", "manual")
 ARCHIVES = ("file", "gzip", "zip", "tar", "npz_images")

@@ -15,9 +15,17 @@ from jaxtyping import Float
 from scipy import ndimage
 
 from nir.data.scene_images import area_mean, size_and_alpha
-from nir.data.scenes import IMAGE_SUFFIXES, Scene, load_blender, load_llff, load_scene
+from nir.data.scenes import (
+    IMAGE_SUFFIXES,
+    Scene,
+    load_blender,
+    load_llff,
+    load_scene,
+    read_llff_cameras,
+)
 from nir.errors import InputError
 from nir.geometry import similarity
+from nir.geometry.cameras import Cameras
 
 BLURRED_BELOW = 0.4
 """Sharpness, as a share of the scene's median, below which a photo counts as blurred."""
@@ -73,8 +81,15 @@ class SceneReport:
             "fix the exposure while photographing"
             for name, stops in self.exposure_jumps
         ]
-        if len(lines) == (4 if self.forward_facing else 3):
-            lines.append("no blurred, doubled or unevenly exposed photo")
+        if not (self.blurred or self.duplicates or self.exposure_jumps):
+            judged = (
+                "blurred, doubled or unevenly exposed"
+                if self.forward_facing
+                else ("blurred or doubled")
+            )
+            lines.append(f"no {judged} photo")
+        if not self.forward_facing:
+            lines.append("exposure is not judged: each photo shows another side")
         return tuple(lines)
 
 
@@ -103,6 +118,27 @@ def examine_scene(folder: Path) -> SceneReport:
             (scene.names[view], stops) for view, stops in (_exposure_jumps(grey) if forward else ())
         ),
     )
+
+
+def compare_cameras(folder: Path, reference: Path) -> tuple[str, ...]:
+    """How far a scene's cameras are from those of another scene of the same photos, in words.
+
+    Views are matched in the order of their images' names; a similarity is removed first, since
+    photos tell neither scale nor place.
+    """
+    found, known = (_cameras_of(Path(scene)) for scene in (folder, reference))
+    if len(found) != len(known):
+        raise InputError(
+            f"{reference}: has {len(known)} cameras and {folder} {len(found)}; only scenes of the "
+            "same photos can be compared"
+        )
+    return similarity.pose_errors(found, known).sentences()
+
+
+def _cameras_of(folder: Path) -> Cameras:
+    if (folder / "poses_bounds.npy").is_file():
+        return read_llff_cameras(folder)[0]
+    return _load_small(folder).cameras
 
 
 def _load_small(folder: Path) -> Scene:

@@ -41,11 +41,19 @@ class Mapping:
 
 
 def map_photos(
-    photos: PhotoSet, folder: Path, *, seed: int, longer_side: int, threads: int, say: Say
+    photos: PhotoSet,
+    folder: Path,
+    *,
+    seed: int,
+    longer_side: int,
+    exhaustive_at_most: int = EXHAUSTIVE_AT_MOST,
+    threads: int,
+    say: Say,
 ) -> Mapping:
     """Estimate cameras and points of prepared photos, in the scratch folder `folder`.
 
     longer_side: images are shrunk to this many pixels for features (poses refer to the full size).
+    exhaustive_at_most: more photos than this are matched with their neighbours by name alone.
     threads: for features and matching; 0 is all cores. It changes no result.
     """
     import pycolmap
@@ -62,7 +70,16 @@ def map_photos(
             options=_reader_options(pycolmap, photos),
         )
         _extract(pycolmap, database, photos, longer_side, threads or -1, say)
-        matching = _match(pycolmap, database, len(photos.names), seed, threads or -1, say)
+        exhaustive = len(photos.names) <= exhaustive_at_most
+        matching = _match(
+            pycolmap,
+            database,
+            len(photos.names),
+            exhaustive=exhaustive,
+            seed=seed,
+            threads=threads or -1,
+            say=say,
+        )
         models = _map(pycolmap, database, photos, folder, seed, say)
     model = max(models, key=lambda found: found.num_reg_images(), default=None)
     missing = _reasons(pycolmap, database, photos, model, models)
@@ -98,7 +115,16 @@ def _extract(
         )
 
 
-def _match(pycolmap: Any, database: Path, count: int, seed: int, threads: int, say: Say) -> str:
+def _match(
+    pycolmap: Any,
+    database: Path,
+    count: int,
+    *,
+    exhaustive: bool,
+    seed: int,
+    threads: int,
+    say: Say,
+) -> str:
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = seed
     options = pycolmap.FeatureMatchingOptions()
@@ -109,7 +135,7 @@ def _match(pycolmap: Any, database: Path, count: int, seed: int, threads: int, s
         "verification_options": verification,
         "device": pycolmap.Device.cpu,
     }
-    if count <= EXHAUSTIVE_AT_MOST:
+    if exhaustive:
         pairs = count * (count - 1) // 2
         with _watched("matching all pairs", database, "two_view_geometries", pairs, "pairs", say):
             pycolmap.match_exhaustive(database, **shared)

@@ -177,16 +177,30 @@ def align_cameras(cameras: Cameras, reference: Cameras) -> tuple[Cameras, Simila
 class PoseErrors:
     """How far aligned cameras are from their reference; angles in degrees.
 
-    `position_share` is the mean position error over the camera spread, which is the root mean
-    square distance of the reference positions from their mean. `relative_rotation_degrees` is the
-    mean, over all pairs of views, of the error of the rotation from one view to the other: no
-    alignment enters it.
+    Two measures of the mean position error, since papers and programs mean either by the cameras'
+    spread: `position_share` is its share of the root mean square distance of the reference
+    positions from their mean, `extent_share` of the diagonal of their box (some three times as
+    long). `relative_rotation_degrees` is the mean, over all pairs of views, of the error of the
+    rotation from one view to the other: no alignment enters it.
     """
 
     rotation_degrees: Float[np.ndarray, " views"]
     position: Float[np.ndarray, " views"]
     position_share: float
+    extent_share: float
     relative_rotation_degrees: float
+
+    def sentences(self) -> tuple[str, ...]:
+        """The errors for a person, one finding a line."""
+        mean, largest = self.rotation_degrees.mean(), self.rotation_degrees.max()
+        return (
+            f"{len(self.position)} cameras aligned by a similarity",
+            f"rotation off by {mean:.3f} degrees on average, {largest:.3f} at most; between pairs "
+            f"of views by {self.relative_rotation_degrees:.3f}",
+            f"position off by {self.extent_share:.2%} of the cameras' extent (diagonal of their "
+            f"box) on average, {self.position_share:.2%} of their spread (root mean square "
+            "distance from their mean)",
+        )
 
 
 def pose_errors(cameras: Cameras, reference: Cameras) -> PoseErrors:
@@ -195,10 +209,12 @@ def pose_errors(cameras: Cameras, reference: Cameras) -> PoseErrors:
     position = np.linalg.norm(aligned.positions - reference.positions, axis=1)
     centred = reference.positions - reference.positions.mean(0)
     spread = float(np.sqrt((centred**2).sum(1).mean()))
+    extent = float(np.linalg.norm(np.ptp(reference.positions, axis=0)))
     return PoseErrors(
         rotation_degrees=rotation_angles(aligned.rotations, reference.rotations),
         position=position,
         position_share=float(position.mean()) / spread,
+        extent_share=float(position.mean()) / extent,
         relative_rotation_degrees=_mean_relative_rotation_error(cameras, reference),
     )
 

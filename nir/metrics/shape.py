@@ -16,6 +16,7 @@ distances sqrt(3), the diagonal of the unit cube, and normals -1, as in Occupanc
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,9 @@ from nir.geometry.surfaces import is_inside, nearest_on_surface, sample_surface
 
 Surface = trimesh.Trimesh | np.ndarray
 FAILED_DISTANCE = float(np.sqrt(3))
+LEAF_POINTS = 128
+"""Points a tree's leaf holds. Seen from afar, as a failed prediction is, nearly all points of a
+surface are equally far and no box can be left out: then only the leaves' plain loop is fast."""
 _PREDICTION_SEED, _REFERENCE_SEED, _SPACE_SEED = 1, 2, 3
 
 
@@ -148,10 +152,9 @@ class _Pair:
 
     def nearest(self) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
         """Distances and indices of nearest points: prediction to reference, and back."""
-        # Every core: a query is independent of every other, so the numbers are the same.
-        there = KDTree(self.reference).query(self.prediction, workers=-1)
-        back = KDTree(self.prediction).query(self.reference, workers=-1)
-        return there, back
+        return nearest_points(self.reference, self.prediction), nearest_points(
+            self.prediction, self.reference
+        )
 
     def distances(self) -> tuple[np.ndarray, np.ndarray]:
         (there, _), (back, _) = self.nearest()
@@ -187,7 +190,34 @@ def _distances_to(surface: Surface, points: np.ndarray) -> np.ndarray:
     if isinstance(surface, trimesh.Trimesh):
         vertices = np.asarray(surface.vertices, dtype=np.float64)
         return nearest_on_surface(vertices, np.asarray(surface.faces), points)[0]
-    return KDTree(surface[:, :3]).query(points, workers=-1)[0]
+    return nearest_points(surface[:, :3], points)[0]
+
+
+def nearest_points(
+    known: Float[np.ndarray, "known 3"], asked: Float[np.ndarray, "asked 3"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distance and index of the known point that is nearest to each asked one.
+
+    >>> distances, indices = nearest_points(np.array([[0.0, 0, 0], [9, 0, 0]]), np.ones((1, 3)))
+    >>> distances.round(3), indices
+    (array([1.732]), array([0]))
+    """
+    return _nearest_points(*(np.ascontiguousarray(p, np.float64).tobytes() for p in (known, asked)))
+
+
+@functools.lru_cache(maxsize=2)  # both ways; Chamfer distance, normals and F-score ask the same
+def _nearest_points(known: bytes, asked: bytes) -> tuple[np.ndarray, np.ndarray]:
+    known_points, asked_points = (np.frombuffer(p).reshape(-1, 3) for p in (known, asked))
+    # Every core: a query is independent of every other, so the numbers are the same.
+    found = KDTree(known_points, leafsize=LEAF_POINTS).query(asked_points, workers=-1)
+    for array in found:
+        array.setflags(write=False)
+    return found
+
+
+def forget_nearest_points() -> None:
+    """Compute nearest points anew from now on; for those who time it."""
+    _nearest_points.cache_clear()
 
 
 def _occupied_points(reference: Surface) -> tuple[np.ndarray, np.ndarray]:

@@ -70,17 +70,11 @@ def value_gradient_and_laplacian(
     [[4.0]]
     """
     d = coordinates.shape[-1]
-    weights = [1.0] * d if weights is None else [float(w) for w in weights]
-    if len(weights) != d:
-        raise ValueError(f"{len(weights)} weights for {d} coordinates")
-    if mode == "autograd":
-        value, gradient, second = value_gradient_and_second_derivatives(
-            field, coordinates, mode=mode
-        )
-        return value, gradient, second @ second.new_tensor(weights)
-    form = Form(d, 1, tuple((0, i, i, w) for i, w in enumerate(weights) if w))
-    value, first, second = sweep(field, coordinates, form)
-    return value, first.movedim(0, -1), second[0]
+    weights = [1.0] * d if weights is None else weights
+    value, gradient, second = value_gradient_and_combinations(
+        field, coordinates, [weights], mode=mode
+    )
+    return value, gradient, second[..., 0]
 
 
 def value_gradient_and_second_derivatives(
@@ -88,6 +82,31 @@ def value_gradient_and_second_derivatives(
 ) -> tuple[Float[Tensor, "*points c"], Float[Tensor, "*points c d"], Float[Tensor, "*points c d"]]:
     """Value, gradient and the unmixed second derivatives d^2/dx_i^2 of a field."""
     d = coordinates.shape[-1]
+    each = [[float(i == j) for i in range(d)] for j in range(d)]
+    return value_gradient_and_combinations(field, coordinates, each, mode=mode)
+
+
+def value_gradient_and_combinations(
+    field: Field,
+    coordinates: Float[Tensor, "*points d"],
+    weights: Sequence[Sequence[float | int]],
+    *,
+    mode: Mode = "taylor",
+) -> tuple[Float[Tensor, "*points c"], Float[Tensor, "*points c d"], Float[Tensor, "*points c k"]]:
+    """Value, gradient and k weighted sums of unmixed second derivatives of a field.
+
+    weights: [k][d]; one row costs less than d of them: ((1, 0, 0), (0, 1, 1)) gives u_tt and
+    u_xx + u_yy on coordinates (t, x, y), for a velocity that varies from point to point.
+
+    >>> bowl = lambda x: x[..., :1] ** 2 + 3 * x[..., 1:] ** 2
+    >>> sums = ((1, 0), (1, 1))
+    >>> value_gradient_and_combinations(bowl, torch.zeros(1, 2), sums)[2].tolist()
+    [[[2.0, 8.0]]]
+    """
+    d = coordinates.shape[-1]
+    for row in weights:
+        if len(row) != d:
+            raise ValueError(f"{len(row)} weights for {d} coordinates")
     if mode == "autograd":
         with _Tape(coordinates) as tape:
             value = field(tape.coordinates)
@@ -95,9 +114,12 @@ def value_gradient_and_second_derivatives(
             second = torch.stack(
                 [tape.jacobian(gradient[..., i])[..., i] for i in range(d)], dim=-1
             )
-            return tape.finished(value, gradient, second)
-    form = Form(d, d, tuple((i, i, i, 1.0) for i in range(d)))
-    value, first, second = sweep(field, coordinates, form)
+            table = second.new_tensor([list(map(float, row)) for row in weights])
+            return tape.finished(value, gradient, second @ table.T)
+    terms = tuple(
+        (j, i, i, float(w)) for j, row in enumerate(weights) for i, w in enumerate(row) if w
+    )
+    value, first, second = sweep(field, coordinates, Form(d, len(weights), terms))
     return value, first.movedim(0, -1), second.movedim(0, -1)
 
 
@@ -186,7 +208,8 @@ def losses_in_chunks(
 ) -> dict[str, Tensor]:
     """The named losses `losses(*points)`, each a sum over points, in bounded memory.
 
-    points: coordinates and whatever belongs to them, [points, ...] each. Every chunk's gradient by
+    points: coordinates and whatever belongs to them, [points, ...] each. points_per_chunk: 0 is all
+    at once, as plain losses. Every chunk's gradient by
     the parameters is taken at once and its graph given up, so that the peak is that of one chunk
     and nothing is computed twice. The results can be differentiated as usual, but only by
     `parameters` and only as a common multiple of their sum: all terms share one gradient. A mean
@@ -200,6 +223,8 @@ def losses_in_chunks(
     >>> total.item(), slope.grad.item()
     (14.0, 28.0)
     """
+    if points_per_chunk == 0 or points_per_chunk >= len(points[0]):
+        return losses(*points)
     parameters = [p for p in parameters if p.requires_grad]
     recording = torch.is_grad_enabled() and bool(parameters)
     totals: dict[str, Tensor] = {}

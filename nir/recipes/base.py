@@ -26,7 +26,11 @@ class Recipe:
     steps: int
     learning_rate: float
     learning_rate_decay: float = 1.0  # factor reached at the last step, exponentially; 1: constant
-    optimiser: Literal["adam", "sgd"] = "adam"  # sgd: Fourier Features' kernel experiments
+    # sgd: Fourier Features' kernel experiments; lbfgs: the PINN that SIREN's equations compare with
+    optimiser: Literal["adam", "sgd", "lbfgs"] = "adam"
+    lbfgs_iterations: int = (
+        50_000  # at most, on the points of one step; vsitzmann/siren:training.py
+    )
     gradient_clip: float = 0.0  # largest norm of the gradient; 0: no clipping
     precision: Literal["float32", "bfloat16"] = "float32"  # of the products inside a step
     log_every: int = 25  # Fourier Features' notebooks log every 25 steps
@@ -70,7 +74,9 @@ class Recipe:
     def check(self, where: str) -> None:
         """Raise an `InputError` for values that no run can use; tasks extend this."""
         at_least(where, 0, steps=self.steps, gradient_clip=self.gradient_clip)
-        at_least(where, 1, log_every=self.log_every)
+        at_least(where, 1, log_every=self.log_every, lbfgs_iterations=self.lbfgs_iterations)
+        if self.optimiser == "lbfgs" and self.gradient_clip > 0:
+            raise InputError(f"{where}.gradient_clip: lbfgs searches along true gradients; use 0")
         for key in ("learning_rate", "learning_rate_decay"):
             value = getattr(self, key)
             if not (math.isfinite(value) and value > 0):

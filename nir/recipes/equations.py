@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nir.errors import InputError
+from nir.recipes.base import at_least
 from nir.recipes.field import FieldRecipe
 
 
@@ -24,6 +25,7 @@ class WaveRecipe(FieldRecipe):
     initial_points: int = 2000  # of these, those at t = 0
     near_points: int = 1000  # of the initial ones, those within near_radius of the source
     near_radius: float = 0.25
+    later_near_points: int = 0  # of the others, at t > 0, those within near_radius; paper: none
     final_time: float = 0.4
     window_steps: int = 100_000  # times grow linearly from 0 to final_time over so many steps
     source_centre: tuple[float, ...] = (0.0, 0.0)
@@ -38,11 +40,17 @@ class WaveRecipe(FieldRecipe):
     def check(self, where: str) -> None:
         """Refuse samplings that leave no points for the equation."""
         super().check(where)
+        at_least(where, 0, points_per_chunk=self.points_per_chunk)
         _check_positive(
             self, where, "final_time", "source_variance", "source_peak", "points_per_step"
         )
         _check_positive(self, where, "window_steps", "initial_points", "near_radius")
         _check_centre(self.source_centre, where)
+        at_least(where, 0, later_near_points=self.later_near_points)
+        if self.later_near_points > self.points_per_step - self.initial_points:
+            raise InputError(
+                f"{where}.later_near_points: more than points_per_step leaves at t > 0"
+            )
         if not self.near_points <= self.initial_points <= self.points_per_step:
             raise InputError(
                 f"{where}.initial_points: {self.initial_points} is not between near_points and "
@@ -72,6 +80,7 @@ class HelmholtzRecipe(FieldRecipe):
     def check(self, where: str) -> None:
         """Refuse a source without extent and a layer that fills the square."""
         super().check(where)
+        at_least(where, 0, points_per_chunk=self.points_per_chunk)
         _check_positive(
             self, where, "wave_number", "source_variance", "points_per_step", "near_radius"
         )

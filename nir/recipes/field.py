@@ -31,6 +31,7 @@ Initialisation = Literal[
     "lecun_normal",
     "kaiming_normal",
     "xavier_normal",
+    "xavier_truncated",
     "selu_normal",
     "elu_normal",
 ]

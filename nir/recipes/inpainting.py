@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nir.errors import InputError
-from nir.recipes.base import Recipe
+from nir.recipes.base import Recipe, at_least
 from nir.recipes.field import FieldRecipe
 
 
@@ -25,6 +25,8 @@ class PriorRecipe(Recipe):
     batch_images: int = 100
     context_least: int = 10  # known pixels of a training image, uniform between these
     context_most: int = 200
+    mirrored: bool = False  # half of the training images are turned left to right; paper: none
+    half_share: float = 0.0  # of training images, those of which a half is known; paper: none
     tested_contexts: tuple[int, ...] = (10, 100, 1000)  # beside half of the pixels and all
     code_size: int = 256
     encoder_width: int = 256
@@ -41,6 +43,8 @@ class PriorRecipe(Recipe):
             raise InputError(
                 f"{where}.context_most: contexts must grow from 1 to {self.resolution**2} pixels"
             )
+        if not 0 <= self.half_share <= 1:
+            raise InputError(f"{where}.half_share: {self.half_share} is not in [0, 1]")
         for key in ("batch_images", "test_images"):
             if getattr(self, key) < 1:
                 raise InputError(f"{where}.{key}: {getattr(self, key)} is too small")
@@ -57,7 +61,8 @@ class CompletionRecipe(FieldRecipe):
     colour: Literal["rgb", "grey"] = "rgb"
     known_fraction: float = 0.1
     prior: Literal["none", "total_variation", "hessian"] = "none"
-    prior_weight: float = 1.0  # k1
+    prior_weight: float = 1.0  # k1, of total variation
+    bending_weight: float = 1.0  # k1, of the Hessian's norm
     prior_points: int = 0  # random places where the prior is asked; 0: as many as pixels known
 
     def check(self, where: str) -> None:
@@ -65,5 +70,5 @@ class CompletionRecipe(FieldRecipe):
         super().check(where)
         if not 0 < self.known_fraction < 1:
             raise InputError(f"{where}.known_fraction: {self.known_fraction} is not in (0, 1)")
-        if self.prior_weight < 0 or self.prior_points < 0:
-            raise InputError(f"{where}.prior_weight and prior_points must not be negative")
+        at_least(where, 0, prior_weight=self.prior_weight, bending_weight=self.bending_weight)
+        at_least(where, 0, prior_points=self.prior_points)

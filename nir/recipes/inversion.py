@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nir.errors import InputError
+from nir.recipes.base import at_least
 from nir.recipes.field import FieldRecipe
 
 
@@ -25,6 +26,7 @@ class InversionRecipe(FieldRecipe):
     near_points: int = 500  # of points_per_step, those near the sources
     near_radius: float = 0.05
     points_per_step: int = 13_225  # 115^2
+    points_per_chunk: int = 0  # bounds the memory of a step; 0: all points at once
     receivers: int = 30  # along the perimeter of the square of receiver_reach
     receiver_reach: float = 0.4
     known_border: float = 0.75  # beyond, squared slowness is 1
@@ -39,6 +41,7 @@ class InversionRecipe(FieldRecipe):
     def check(self, where: str) -> None:
         """Refuse arrangements without sources or receivers, or inside of the absorbing layer."""
         super().check(where)
+        at_least(where, 0, points_per_chunk=self.points_per_chunk)
         for key in ("sources", "receivers", "points_per_step"):
             if getattr(self, key) < 1:
                 raise InputError(f"{where}.{key}: {getattr(self, key)} is too small")

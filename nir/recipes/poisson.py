@@ -27,6 +27,7 @@ class PoissonRecipe(FieldRecipe):
     colour: Literal["rgb", "grey"] = "grey"
     amplitude: float = 0.62  # of the field, per unit of the image in [-1, 1]; see above
     points_per_step: int = 0  # random pixels a step; 0: all, as the paper
+    points_per_chunk: int = 0  # bounds the memory of a step; 0: all points at once
     composed_with: str = ""  # a second picture: targets are the mean of both pictures' gradients
 
     def check(self, where: str) -> None:
@@ -34,8 +35,9 @@ class PoissonRecipe(FieldRecipe):
         super().check(where)
         if self.resolution < 8:
             raise InputError(f"{where}.resolution: {self.resolution} is too small; 8 at least")
-        if self.points_per_step < 0:
-            raise InputError(f"{where}.points_per_step: {self.points_per_step} is negative")
+        for key in ("points_per_step", "points_per_chunk"):
+            if getattr(self, key) < 0:
+                raise InputError(f"{where}.{key}: {getattr(self, key)} is negative")
         if self.amplitude <= 0:
             raise InputError(f"{where}.amplitude: {self.amplitude} must be positive")
         if self.composed_with and self.supervision != "gradient":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nir.errors import InputError
+from nir.recipes.base import at_least
 from nir.recipes.field import FieldRecipe
 
 
@@ -20,6 +21,7 @@ class SignedDistanceRecipe(FieldRecipe):
     activation: str = "sine"
     gradient_clip: float = 1.0
     points_per_step: int = 1400  # on the surface, and as many off it; the paper's runs 250,000
+    points_per_chunk: int = 0  # bounds the memory of a step; 0: all points at once
     cloud_points: int = 500_000  # drawn from a mesh; a cloud is taken as it is
     surface_weight: float = 3e3
     off_surface_weight: float = 1e2  # 3e3 is suggested for ReLU with positional encoding
@@ -35,6 +37,7 @@ class SignedDistanceRecipe(FieldRecipe):
     def check(self, where: str) -> None:
         """Refuse samplings without points and meshes without cells."""
         super().check(where)
+        at_least(where, 0, points_per_chunk=self.points_per_chunk)
         for key in ("points_per_step", "cloud_points", "compared_points"):
             if getattr(self, key) < 1:
                 raise InputError(f"{where}.{key}: {getattr(self, key)} is too small")

@@ -23,6 +23,7 @@ from nir.files import write_text
 from nir.reporting.results import Results
 from nir.reporting.tables import format_value
 
+MODEL_BYTES_AT_MOST = 16 * 2**20
 FOLDER = Path(__file__).resolve().parent / "page"
 
 
@@ -55,14 +56,7 @@ def bandwidth_sliders(results: Results) -> str:
         if run["recipe"]["encoding"] in ("none", "basic")
     ]
     truth = {"title": "ground truth", "picture": _picture(results, runs[0], "reference")}
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("panel_bandwidth.html.jinja").render(
+    return _template("panel_bandwidth.html.jinja").render(
         title=results.plan["title"],
         truth=truth,
         still=still,
@@ -70,6 +64,37 @@ def bandwidth_sliders(results: Results) -> str:
         # "<" cannot end the script early: JSON may write it as an escape.
         data=json.dumps(sliders).replace("<", "\\u003c"),
     )
+
+
+def turning_models(results: Results) -> str:
+    """Models to turn: the GLB files of all runs of one seed, embedded."""
+    models, left_out = [], []
+    for run in results.runs():
+        files = sorted((results.folder / run["place"] / "predictions").glob("*.glb"))
+        for file in files:
+            label = f"{run['label']}: {file.stem.replace('_', ' ')}"
+            if file.stat().st_size > MODEL_BYTES_AT_MOST:
+                left_out.append(label)
+                continue
+            content = base64.b64encode(file.read_bytes()).decode("ascii")
+            models.append({"label": label, "content": content})
+    return _template("panel_models.html.jinja").render(
+        title=results.plan["title"],
+        models=models,
+        left_out=left_out,
+        data=json.dumps([model["content"] for model in models]),
+    )
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template(name)
 
 
 def _stop(results: Results, run: dict[str, Any], label: str) -> dict[str, str]:
@@ -100,4 +125,7 @@ def png_address(image: NDArray[np.floating]) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-PANELS: dict[str, Callable[[Results], str]] = {"bandwidth_sliders": bandwidth_sliders}
+PANELS: dict[str, Callable[[Results], str]] = {
+    "bandwidth_sliders": bandwidth_sliders,
+    "turning_models": turning_models,
+}

@@ -40,6 +40,10 @@ TASKS = {
     "fourier_plane_waves": TaskEntry(
         "nir.tasks.plane_waves", "nir.recipes.signals:PlaneWavesRecipe"
     ),
+    "fourier_turned_scenes": TaskEntry(
+        "nir.tasks.turned_scenes", "nir.recipes.signals:TurnedScenesRecipe"
+    ),
+    "fourier_spectrum": TaskEntry("nir.tasks.spectrum", "nir.recipes.signals:SpectrumRecipe"),
     "fourier_inverse_rendering": TaskEntry(
         "nir.tasks.inverse_rendering", "nir.recipes.inverse_rendering:InverseRenderingRecipe"
     ),
@@ -56,6 +60,10 @@ TASKS = {
     ),
     "audio": TaskEntry("nir.tasks.audio", "nir.recipes.recordings:AudioRecipe"),
     "wave": TaskEntry("nir.tasks.wave", "nir.recipes.equations:WaveRecipe"),
+    "deepsdf": TaskEntry("nir.tasks.shape_decoder", "nir.recipes.shape_decoder:ShapeDecoderRecipe"),
+    "shape_memory": TaskEntry(
+        "nir.tasks.shape_memory", "nir.recipes.shape_memory:ShapeMemoryRecipe"
+    ),
     "signed_distance": TaskEntry(
         "nir.tasks.signed_distance", "nir.recipes.signed_distance:SignedDistanceRecipe"
     ),
@@ -70,6 +78,22 @@ TASKS = {
         "nir.tasks.completion", "nir.recipes.inpainting:CompletionRecipe"
     ),
     "image_prior": TaskEntry("nir.tasks.inpainting", "nir.recipes.inpainting:PriorRecipe"),
+    "occupancy_image": TaskEntry(
+        "nir.tasks.shape_reconstruction",
+        "nir.recipes.shape_reconstruction:ShapeReconstructionRecipe",
+    ),
+    "occupancy_points": TaskEntry(
+        "nir.tasks.shape_reconstruction", "nir.recipes.shape_reconstruction:PointsRecipe"
+    ),
+    "occupancy_voxels": TaskEntry(
+        "nir.tasks.shape_reconstruction", "nir.recipes.shape_reconstruction:VoxelsRecipe"
+    ),
+    "occupancy_representation": TaskEntry(
+        "nir.tasks.shape_reconstruction", "nir.recipes.shape_reconstruction:RepresentationRecipe"
+    ),
+    "occupancy_generation": TaskEntry(
+        "nir.tasks.shape_reconstruction", "nir.recipes.shape_reconstruction:GenerationRecipe"
+    ),
     "poisson": TaskEntry("nir.tasks.poisson", "nir.recipes.poisson:PoissonRecipe"),
     "siren_initialization": TaskEntry(
         "nir.tasks.initialization", "nir.recipes.initialization:InitializationRecipe"

@@ -72,12 +72,12 @@ class CompletionTask(Task):
         if self.recipe.prior == "none":
             return {"pixels": error}
         if self.recipe.prior == "total_variation":
-            _, derivatives = value_and_gradient(self.field, batch.places)
-            size = derivatives.norm(dim=-1)
+            weight = self.recipe.prior_weight
+            derivatives = value_and_gradient(self.field, batch.places)[1]
         else:
-            _, _, derivatives = value_gradient_and_hessian(self.field, batch.places)
-            size = derivatives.flatten(-2).norm(dim=-1)
-        return {"pixels": error, self.recipe.prior: self.recipe.prior_weight * size.mean()}
+            weight = self.recipe.bending_weight
+            derivatives = value_gradient_and_hessian(self.field, batch.places)[2].flatten(-2)
+        return {"pixels": error, self.recipe.prior: weight * derivatives.norm(dim=-1).mean()}
 
     @torch.no_grad()
     def predict(self, out: Path) -> None:

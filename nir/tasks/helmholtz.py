@@ -58,6 +58,26 @@ def helmholtz_operator(
     return along_x + along_y + ex * ey * slowness[:, None] * wave_number**2 * u
 
 
+def residual_terms(
+    left: Complex[Tensor, "points sources"],
+    source: Float[Tensor, "points sources"],
+    *,
+    source_weight: float,
+    total: int,
+) -> dict[str, Tensor]:
+    """Absolute residuals, of real and imaginary part: outside a mean, in the source a sum.
+
+    left: the equation's left side, as `helmholtz_operator` gives it; source: real and imaginary
+    part of the right one, which are equal; total: how many points the mean is over.
+    """
+    residual = (left.real - source).abs() + (left.imag - source).abs()
+    inside = source != 0
+    return {
+        "equation": torch.where(inside, 0.0, residual).sum() / total,
+        "source": source_weight * torch.where(inside, residual, 0.0).sum(),
+    }
+
+
 def build(
     recipe: HelmholtzRecipe, subject: Path, *, device: torch.device, generator: Generator
 ) -> HelmholtzTask:
@@ -88,29 +108,22 @@ class HelmholtzTask(Task):
         return points
 
     def losses(self, batch: Float[Tensor, "points 2"]) -> dict[str, Tensor]:
-        """Absolute residuals, of real and imaginary part: outside a mean, in the source a sum."""
+        """`residual_terms` of the equation, by chunks where memory is bounded."""
         total = len(batch)
-        chunk = self.recipe.points_per_chunk or total
-        if chunk >= total:
-            return self._parts(batch, total)
         return losses_in_chunks(
             lambda points: self._parts(points, total),
             batch,
             parameters=self.field.parameters(),
-            points_per_chunk=chunk,
+            points_per_chunk=self.recipe.points_per_chunk,
         )
 
     def _parts(self, points: Float[Tensor, "points 2"], total: int) -> dict[str, Tensor]:
-        source = self.source(points)
         left = helmholtz_operator(
             self.field, points, self.medium.at(points), self.recipe.wave_number, self.layer
-        )[:, 0]
-        residual = (left.real - source).abs() + (left.imag - source).abs()
-        inside = source != 0
-        return {
-            "equation": torch.where(inside, 0.0, residual).sum() / total,
-            "source": self.recipe.source_weight * torch.where(inside, residual, 0.0).sum(),
-        }
+        )
+        source = self.source(points)[:, None]
+        weight = self.recipe.source_weight
+        return residual_terms(left, source, source_weight=weight, total=total)
 
     def source(self, points: Float[Tensor, "*points 2"]) -> Float[Tensor, "*points"]:
         """Real and imaginary part of the source, which are equal: a Gaussian of mass 1 + 1i."""

@@ -146,7 +146,24 @@ class PriorTask(Task):
         draw = torch.rand(
             r.batch_images, len(self.coordinates), generator=generator, device=self.device
         )
-        return Contexts(self.trained[chosen], draw.argsort(dim=1) < counts)
+        images, known = self.trained[chosen], draw.argsort(dim=1) < counts
+        if r.half_share > 0:
+            side, kind = torch.rand(2, r.batch_images, generator=generator, device=self.device)
+            half = self.halves()[(side * 4).long()]
+            known = torch.where((kind < r.half_share)[:, None], half, known)
+        if r.mirrored:
+            turned = torch.rand(r.batch_images, 1, 1, generator=generator, device=self.device) < 0.5
+            images = torch.where(turned, self._mirrored(images), images)
+        return Contexts(images, known)
+
+    def _mirrored(self, images: Float[Tensor, "images pixels c"]) -> Tensor:
+        side = self.recipe.resolution
+        return images.unflatten(1, (side, side)).flip(2).flatten(1, 2)
+
+    def halves(self) -> Bool[Tensor, "4 pixels"]:
+        """The upper, lower, left and right half."""
+        row, column = self.coordinates.unbind(dim=1)
+        return torch.stack([row < 0, row > 0, column < 0, column > 0])
 
     def losses(self, batch: Contexts) -> dict[str, Tensor]:
         """Mean squared error of all pixels, and both regularisers (SIREN equation 9)."""
@@ -206,8 +223,6 @@ class PriorTask(Task):
         draw = torch.rand(count, pixels, generator=torch.Generator().manual_seed(0))
         order = draw.argsort(dim=1).to(self.device)
         contexts = {f"known_{k}": order < k for k in self.recipe.tested_contexts if k < pixels}
-        rows = torch.arange(pixels, device=self.device) // self.recipe.resolution
-        upper = rows < self.recipe.resolution // 2
-        contexts["known_half"] = upper.expand(count, -1).clone()
+        contexts["known_half"] = self.halves()[0].expand(count, -1).clone()
         contexts["known_all"] = torch.ones_like(contexts["known_half"])
         return contexts

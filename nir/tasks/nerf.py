@@ -27,7 +27,7 @@ from nir.recipes.nerf import NerfRecipe
 from nir.recipes.nex import NexRecipe
 from nir.tasks.contract import Task
 from nir.tasks.nerf_predictions import Renderer, predict_nearest_views, predict_scene
-from nir.tasks.nerf_rays import RayBatch, TrainingRays
+from nir.tasks.nerf_rays import RayBatch, TrainingRays, bounds_of
 from nir.tasks.nerf_surface import surface_of
 from nir.tasks.scene_representation import SceneRepresentationTask
 
@@ -123,11 +123,11 @@ def _field(recipe: NerfRecipe, generator: Generator) -> RadianceField:
 
 
 def settings_for(recipe: NerfRecipe, scene: Scene) -> RenderSettings:
-    """How this scene's rays are sampled and composited; in NDC there is one pair of bounds."""
-    near, far = (recipe.near, recipe.far) if recipe.far else (scene.near, scene.far)
+    """How this scene's rays are sampled and composited."""
+    near, far = bounds_of(recipe, scene)
     return RenderSettings(
-        near=0.0 if scene.ndc else near,
-        far=1.0 if scene.ndc else far,
+        near=near,
+        far=far,
         coarse_samples=recipe.samples[0],
         fine_samples=recipe.samples[1],
         linear_in_disparity=scene.linear_in_disparity,

@@ -22,6 +22,13 @@ class RayBatch:
     seed: int
 
 
+def bounds_of(recipe: NerfRecipe, scene: Scene) -> tuple[float, float]:
+    """Where sampling of rays begins and ends: 0 and 1 in NDC, else the recipe's or the scene's."""
+    if scene.ndc:
+        return 0.0, 1.0
+    return (recipe.near, recipe.far) if recipe.far else (scene.near, scene.far)
+
+
 class TrainingRays:
     """The training views of a scene on a device, and how pixels are drawn from them."""
 

@@ -22,6 +22,7 @@ from nir.data.fetch import resolve_subject
 from nir.fields import Field, field_from
 from nir.operators.calculus import (
     in_chunks,
+    losses_in_chunks,
     value_and_gradient,
     value_gradient_and_laplacian,
 )
@@ -139,18 +140,30 @@ class PoissonTask(Task):
 
         SIREN section 4.1, and vsitzmann/siren:loss_functions.py gradients_mse, laplace_mse.
         """
+        numbers = batch.targets.shape[-1]
+        averaged = 1 if self.recipe.supervision == "gradient" else numbers
+        total = len(batch.coordinates) * averaged
+        return losses_in_chunks(
+            lambda x, targets: {self.recipe.supervision: self._squared_error(x, targets) / total},
+            batch.coordinates,
+            batch.targets,
+            parameters=self.field.parameters(),
+            points_per_chunk=self.recipe.points_per_chunk,
+        )
+
+    def _squared_error(
+        self, coordinates: Float[Tensor, "pixels 2"], targets: Float[Tensor, "pixels numbers"]
+    ) -> Float[Tensor, ""]:
+        """Sum over pixels and numbers."""
         if self.recipe.supervision == "value":
-            value = found = self.field(batch.coordinates)
+            value = found = self.field(coordinates)
         elif self.recipe.supervision == "gradient":
-            value, gradient = value_and_gradient(self.field, batch.coordinates)
+            value, gradient = value_and_gradient(self.field, coordinates)
             found = gradient.flatten(-2)
         else:
-            value, _, found = value_gradient_and_laplacian(self.field, batch.coordinates)
-        squared = (found - batch.targets) ** 2
-        by_gradient = self.recipe.supervision == "gradient"
-        error = squared.sum(-1).mean() if by_gradient else squared.mean()
+            value, _, found = value_gradient_and_laplacian(self.field, coordinates)
         # ReLU has no second derivative: the zero keeps a loss without any gradient differentiable.
-        return {self.recipe.supervision: error + 0.0 * value.sum()}
+        return ((found - targets) ** 2).sum() + 0.0 * value.sum()
 
     def monitor(self) -> dict[str, float]:
         """Mean squared error of some pixels' values in units of [0, 1], after alignment."""

@@ -23,7 +23,7 @@ from nir.random import generator_for
 from nir.recipes.nerf import NerfRecipe
 from nir.tasks.contract import Task
 from nir.tasks.nerf_predictions import compare_depth, compare_view, protocol_of, truth_of
-from nir.tasks.nerf_rays import RayBatch, TrainingRays
+from nir.tasks.nerf_rays import RayBatch, TrainingRays, bounds_of
 
 IMAGE_WEIGHT = 200.0  # train.py: l1_weight, of the squared error of pictures in [-1, 1]
 BEHIND_WEIGHT = 10.0  # train.py: reg_weight 1e-3; srns.py: times 10,000
@@ -51,7 +51,7 @@ class SceneRepresentationTask(Task):
             generator=generator,
         ).to(device)
         self.training_rays = TrainingRays(recipe, scene, device)
-        self.near = 0.0 if scene.ndc else scene.near
+        self.near = bounds_of(recipe, scene)[0]
         self.device = device
 
     def batch(self, step: int, generator: Generator) -> RayBatch:

@@ -15,6 +15,7 @@ import trimesh
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
@@ -24,7 +25,7 @@ from nir.errors import InputError
 from nir.fields import Field, field_from
 from nir.geometry.meshing import marching_cubes_of
 from nir.geometry.surfaces import sample_surface
-from nir.operators.calculus import value_and_gradient
+from nir.operators.calculus import losses_in_chunks, value_and_gradient
 from nir.predictions import Predictions
 from nir.recipes.signed_distance import SignedDistanceRecipe
 from nir.tasks.contract import Task
@@ -80,26 +81,44 @@ class SignedDistanceTask(Task):
 
     def losses(self, batch: SurfaceBatch) -> dict[str, Tensor]:
         """The four terms of SIREN equation 6, each a mean over all points of the step."""
-        on = len(batch.on_surface)
         points = torch.cat([batch.on_surface, batch.anywhere])
+        normals = torch.cat([batch.normals, torch.zeros_like(batch.anywhere)])
+        is_on = torch.arange(len(points), device=points.device) < len(batch.on_surface)
+        return losses_in_chunks(
+            lambda *chunk: self._parts(*chunk, total=len(points)),
+            points,
+            normals,
+            is_on,
+            parameters=self.field.parameters(),
+            points_per_chunk=self.recipe.points_per_chunk,
+        )
+
+    def _parts(
+        self,
+        points: Float[Tensor, "points 3"],
+        normals: Float[Tensor, "points 3"],
+        is_on: Bool[Tensor, " points"],
+        *,
+        total: int,
+    ) -> dict[str, Tensor]:
+        """Sums over points, divided by the number of all."""
         value, gradient = value_and_gradient(self.field, points)
         distance, slope = value[:, 0].abs(), gradient[:, 0]
-        cosine = F.cosine_similarity(slope[:on], batch.normals, dim=-1)
-        total, r = len(points), self.recipe
+        cosine = F.cosine_similarity(slope, normals, dim=-1)
+        r = self.recipe
+        far = torch.where(is_on, 0.0, torch.exp(-SHARPNESS * distance))
         return {
-            "surface": r.surface_weight * distance[:on].sum() / total,
-            "off_surface": r.off_surface_weight
-            * torch.exp(-SHARPNESS * distance[on:]).sum()
-            / total,
-            "normal": r.normal_weight * (1 - cosine).sum() / total,
-            "eikonal": r.eikonal_weight * (slope.norm(dim=-1) - 1).abs().mean(),
+            "surface": r.surface_weight * torch.where(is_on, distance, 0.0).sum() / total,
+            "off_surface": r.off_surface_weight * far.sum() / total,
+            "normal": r.normal_weight * torch.where(is_on, 1 - cosine, 0.0).sum() / total,
+            "eikonal": r.eikonal_weight * (slope.norm(dim=-1) - 1).abs().sum() / total,
         }
 
     def surface(self) -> trimesh.Trimesh | None:
         """The zero level set in cube and margin, or None where there is none.
 
-        The shape ends within the cube. With a margin, pieces that reach the border of space are
-        none of it, and left out.
+        The shape ends within the cube. With a margin, pieces that reach the border of space and
+        keep away from all given points are none of it, and left out.
         """
         corner = np.full(3, 1 + self.recipe.margin)
         try:
@@ -114,7 +133,9 @@ class SignedDistanceTask(Task):
         except InputError:
             return None
         if self.recipe.margin > 0:
-            faces = faces[~_reaches(vertices, faces, corner[0])]
+            cell = 2 * corner[0] / self.recipe.mesh_resolution
+            near = KDTree(self.cloud.points).query(vertices, distance_upper_bound=2 * cell)[0]
+            faces = faces[~_is_stray(vertices, faces, border=corner[0], near=np.isfinite(near))]
         surface = trimesh.Trimesh(vertices, faces, process=False)
         surface.remove_unreferenced_vertices()
         return surface if len(faces) else None
@@ -177,13 +198,19 @@ def _oriented(
     return np.concatenate([points / size, normals], axis=1).astype(np.float32)
 
 
-def _reaches(
-    vertices: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"], border: float
+def _is_stray(
+    vertices: Float[np.ndarray, "vertices 3"],
+    faces: Int[np.ndarray, "faces 3"],
+    *,
+    border: float,
+    near: Bool[np.ndarray, " vertices"],
 ) -> Bool[np.ndarray, " faces"]:
-    """Which faces belong to a connected piece that has a vertex on the border of space."""
+    """Which faces belong to a connected piece on the border of space without a vertex `near`."""
     edges = np.concatenate([faces[:, :2], faces[:, 1:]])
     ones = np.ones(len(edges), dtype=bool)
     graph = coo_array((ones, (edges[:, 0], edges[:, 1])), shape=(len(vertices),) * 2)
-    _, piece = connected_components(graph, directed=False)
-    at_border = np.abs(vertices).max(axis=1) > border - 1e-4
-    return np.isin(piece, piece[at_border])[faces[:, 0]]
+    count, piece = connected_components(graph, directed=False)
+    is_stray = np.zeros(count, dtype=bool)
+    is_stray[piece[np.abs(vertices).max(axis=1) > border - 1e-4]] = True
+    is_stray[piece[near]] = False
+    return is_stray[piece[faces[:, 0]]]

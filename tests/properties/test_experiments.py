@@ -91,6 +91,15 @@ def test_the_order_of_keys_changes_nothing():
     assert recipes == {r.place: r.recipe_json() for r in expanded(turned).runs}
 
 
+def test_a_variant_may_have_values_of_its_own_at_one_scale():
+    own = config(per_scale={"smoke": {"none": {"learning_rate": 0.5}}})
+    assert run(own, "astronaut", "none").recipe.learning_rate == 0.5
+    for other in (run(own, "astronaut", "gaussian"), run(config(), "astronaut", "none")):
+        assert other.recipe.learning_rate != 0.5
+    elsewhere = config(per_scale={"paper": {"none": {"learning_rate": 0.5}}})
+    assert run(elsewhere, "astronaut", "none").recipe.learning_rate != 0.5
+
+
 def test_a_recipe_has_one_spelling():
     written = run(config(), "astronaut", "none").recipe_json()
     assert written == canonical_json(json.loads(written))
@@ -185,6 +194,8 @@ def test_a_path_has_a_separator_or_a_suffix(subject, expected):
         ({"budget": {"smoke": {"steps": "many"}}}, "budget.smoke.steps"),
         ({"per_subject": {"astronaut": {"gaussian": {"bandwith": 1}}}}, "bandwith"),
         ({"per_subject": {"astronaut": {"gausian": {"bandwidth": 1}}}}, "gausian"),
+        ({"per_scale": {"smoke": {"gaussian": {"bandwith": 1}}}}, "bandwith"),
+        ({"per_scale": {"quick": {"gausian": {"bandwidth": 1}}}}, "gausian"),
         ({"labels": {"gausian": "Gaussian"}}, "gausian"),
         ({"claims": [{"says": "a", "metric": "m", "better": "gausian", "than": []}]}, "gausian"),
         ({"claims": [{"says": "a", "metric": "m", "better": "none", "than": ["bsic"]}]}, "bsic"),

@@ -140,6 +140,12 @@ def test_training_depends_on_networks_and_not_on_figures():
     assert not any(name.startswith(("nir.reporting", "nir.metrics", "nir.cli")) for name in found)
 
 
+def test_training_depends_on_how_a_task_is_started_and_not_on_where_runs_are_written():
+    start = closure("nir.building", "nir.training")
+    assert "nir.random" in start
+    assert not start & {"nir.runs", "nir.cli", "nir.experiments", "nir.data.fetch"}
+
+
 def test_figures_depend_on_no_training_code():
     found = closure("nir.reporting.figures")
     assert not found & {"nir.networks", "nir.training", "nir.fields", "nir.tasks.image"}

@@ -96,6 +96,34 @@ def test_a_steps_contexts_have_between_the_least_and_the_most_known_pixels(faces
     assert counts.max() == 12
 
 
+def test_the_upper_half_has_the_first_rows_alone(faces):
+    task = prior_task(faces)
+    upper, lower, left, right = task.halves().unflatten(1, (8, 8))
+    assert upper[:4].all()
+    assert not upper[4:].any()
+    assert torch.equal(lower, upper.flip(0))
+    assert torch.equal(left, upper.T)
+    assert torch.equal(right, left.flip(1))
+    assert torch.equal(task.tested_contexts()["known_half"][0], upper.flatten())
+
+
+def test_as_many_training_images_as_asked_are_known_by_half(faces):
+    task = prior_task(faces, batch_images=400, half_share=0.25, context_most=20)
+    known = context(task).known
+    is_half = torch.stack([(known == half).all(dim=1) for half in task.halves()])
+    assert is_half.any(dim=0).float().mean().item() == pytest.approx(0.25, abs=0.06)
+    assert (is_half.sum(dim=1) > 10).all()
+
+
+def test_a_half_of_the_training_images_is_mirrored(faces):
+    plain = context(prior_task(faces, batch_images=200)).images
+    mirrored = context(prior_task(faces, batch_images=200, mirrored=True)).images
+    same = (plain == mirrored).all(dim=2).all(dim=1)
+    assert same.float().mean().item() == pytest.approx(0.5, abs=0.12)
+    turned = plain.unflatten(1, (8, 8)).flip(2).flatten(1, 2)
+    assert torch.equal(mirrored[~same], turned[~same])
+
+
 def test_the_loss_has_the_published_weights(faces):
     task = prior_task(faces)
     batch = context(task)
@@ -158,7 +186,8 @@ def test_the_known_part_is_as_large_as_asked_and_the_same_for_all_variants(photo
 
 @pytest.mark.parametrize("prior", ["total_variation", "hessian"])
 def test_the_priors_are_those_of_finite_differences(photo, prior):
-    task = completion_task(photo, prior=prior, prior_weight=0.5)
+    weights = {"prior_weight": 0.5, "bending_weight": 0.5}
+    task = completion_task(photo, prior=prior, **weights)
     task.field.double()
     drawn = task.batch(0, seeded())
     batch = completion.KnownPixels(
@@ -184,8 +213,10 @@ def test_the_priors_are_those_of_finite_differences(photo, prior):
     [
         (PriorRecipe, {"context_most": 2000}, "context_most"),
         (PriorRecipe, {"test_images": 0}, "test_images"),
+        (PriorRecipe, {"half_share": 1.5}, "half_share"),
         (CompletionRecipe, {"known_fraction": 1.0}, "known_fraction"),
         (CompletionRecipe, {"prior_weight": -1.0}, "prior_weight"),
+        (CompletionRecipe, {"bending_weight": -1.0}, "bending_weight"),
     ],
 )
 def test_a_recipe_that_no_run_can_use_names_the_key(recipe, values, key):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from nir.data.surveys import Survey, write_survey
 from nir.data.waves import (
     AbsorbingLayer,
     Medium,
@@ -15,6 +16,7 @@ from nir.data.waves import (
     solve_helmholtz,
 )
 from nir.errors import InputError
+from nir.predictions import read_predictions
 from nir.recipes.inversion import InversionRecipe
 from nir.tasks import inversion
 
@@ -118,6 +120,62 @@ def test_the_loss_is_that_of_finite_differences(tmp_path, first_stage):
     assert losses.keys() == expected.keys()
     for term, value in expected.items():
         assert losses[term].item() == pytest.approx(value.item(), rel=1e-4), term
+
+
+def built_of_survey(path, **values):
+    recipe = InversionRecipe.from_dict({**SMALL, **values})
+    generator = torch.Generator().manual_seed(0)
+    return inversion.build(recipe, path, device=torch.device("cpu"), generator=generator)
+
+
+def some_survey(sources=3, receivers=7):
+    draw = np.random.default_rng(0)
+    heard = draw.normal(size=(receivers, sources, 2)) @ [1, 1j]
+    places = [draw.uniform(-0.4, 0.4, (count, 2)) for count in (sources, receivers)]
+    return Survey(sources=places[0], receivers=places[1], heard=heard)
+
+
+def test_a_survey_brings_its_own_sources_receivers_and_data(tmp_path):
+    survey = some_survey()
+    write_survey(tmp_path / "survey.mat", survey)
+    task = built_of_survey(tmp_path / "survey.mat")
+    assert task.medium is None
+    assert task.field.network.last.out_features == 7
+    np.testing.assert_allclose(task.places, survey.sources, rtol=1e-6)
+    np.testing.assert_allclose(task.receivers, survey.receivers, rtol=1e-6)
+    np.testing.assert_allclose(task.data[:, 2::2].T[0], survey.heard.real[:, 1], rtol=1e-6)
+    np.testing.assert_allclose(task.data[:, 3::2].T[0], survey.heard.imag[:, 1], rtol=1e-6)
+
+
+def test_a_survey_of_a_medium_gives_the_same_loss_as_the_medium(tmp_path):
+    task = built(tmp_path)
+    survey = inversion.survey_of(task.recipe, Medium(1 / medium_of("disc") ** 2))
+    write_survey(tmp_path / "survey.mat", survey)
+    other = built_of_survey(tmp_path / "survey.mat")
+    for step in (0, 3):
+        batch = task.batch(step, torch.Generator().manual_seed(2))
+        expected, found = task.losses(batch), other.losses(batch)
+        assert {n: t.item() for n, t in found.items()} == {n: t.item() for n, t in expected.items()}
+
+
+def test_without_a_true_medium_what_was_heard_is_compared_alone(tmp_path):
+    write_survey(tmp_path / "survey.mat", some_survey())
+    (tmp_path / "out").mkdir()
+    built_of_survey(tmp_path / "survey.mat").predict(tmp_path / "out")
+    predictions = read_predictions(tmp_path / "out")
+    assert {item.split for item in predictions.items} == {"heard"}
+    assert not predictions.numbers
+    assert "recovered" in predictions.arrays
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_chunks_give_the_same_step(tmp_path, step):
+    whole, split = built(tmp_path), built(tmp_path, points_per_chunk=17)
+    for task in (whole, split):
+        terms = task.losses(task.batch(step, torch.Generator().manual_seed(3)))
+        sum(terms.values()).backward()
+    for a, b in zip(whole.field.parameters(), split.field.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-5)
 
 
 def test_the_medium_is_known_in_the_border_and_positive_everywhere(tmp_path):

@@ -247,6 +247,16 @@ def test_the_surface_of_a_known_density_is_that_surface_and_is_compared(toy, tmp
     assert {row["metric"] for row in rows if row["split"] == "surface"} == {"chamfer_l1", "f_score"}
 
 
+def test_rays_are_sampled_between_the_scenes_bounds_or_the_recipes(toy, toy_forward):
+    own, wide = task_for(toy), task_for(toy, near=0.5, far=24.0)
+    assert (own.settings.near, own.settings.far) == (own.scene.near, own.scene.far)
+    assert (wide.settings.near, wide.settings.far) == (0.5, 24.0)
+    one_sided = task_for(toy_forward, LlffNerfRecipe, shrink=1, near=0.5, far=24.0)
+    assert (one_sided.settings.near, one_sided.settings.far) == (0.0, 1.0)
+    with pytest.raises(InputError, match="near"):
+        NerfRecipe(near=6.0, far=2.0).check("recipe")
+
+
 def test_scenes_seen_from_one_side_are_not_meshed(toy_forward, tmp_path):
     task = task_for(toy_forward, LlffNerfRecipe, shrink=1)
     with pytest.raises(InputError, match="NDC"):

@@ -171,6 +171,7 @@ EXPECTED_DEVIATIONS = {  # of hidden weights, n = fan-in = fan-out
     "pytorch": lambda n: 1 / math.sqrt(3 * n),
     "kaiming_normal": lambda n: math.sqrt(2 / n),
     "xavier_normal": lambda n: math.sqrt(1 / n),
+    "xavier_truncated": lambda n: 0.8796 * math.sqrt(1 / n),  # of a normal cut at two deviations
     "glorot_normal": lambda n: math.sqrt(1 / n),
     "selu_normal": lambda n: 1 / math.sqrt(n),
     "elu_normal": lambda n: math.sqrt(1.5505188080679277) / math.sqrt(n),
@@ -195,6 +196,12 @@ def test_glorot_normal_counts_both_fans_and_starts_biases_near_zero():
     )
     assert network.layers[0].weight.std().item() == pytest.approx(math.sqrt(2 / 402), rel=0.05)
     assert network.layers[1].bias.std().item() == pytest.approx(0.01, rel=0.15)
+
+
+def test_a_truncated_start_stays_within_two_deviations():
+    network = MLP(2, 1, width=50, initialisation="xavier_truncated", generator=generator())
+    weight = network.layers[1].weight.abs().max().item()
+    assert 1.8 * math.sqrt(1 / 50) < weight <= 2 * math.sqrt(1 / 50)
 
 
 def test_every_activation_has_a_published_initialisation():

@@ -70,6 +70,20 @@ def test_a_field_without_second_derivatives_still_trains_without_an_error(pictur
     assert all(not p.grad.any() for p in task.field.parameters())
 
 
+@pytest.mark.parametrize("supervision", ["value", "gradient", "laplacian"])
+def test_chunks_give_the_same_step(picture, supervision):
+    losses = []
+    tasks = [built(picture, supervision=supervision, points_per_chunk=size) for size in (0, 17)]
+    for task in tasks:
+        terms = task.losses(task.batch(0, torch.Generator().manual_seed(3)))
+        losses.append(terms[supervision].item())
+        terms[supervision].backward()
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    for a, b in zip(*(task.field.parameters() for task in tasks), strict=True):
+        if a.grad is not None:
+            torch.testing.assert_close(b.grad, a.grad, rtol=1e-3, atol=1e-5)
+
+
 def test_alignment_undoes_any_affine_change_of_each_channel():
     image = np.random.default_rng(0).random((5, 6, 3))
     changed = image * [2.0, -3.0, 0.1] + [1.0, 0.0, -4.0]

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from nir.data.scene_report import examine_scene
+from nir.data.scene_report import compare_cameras, examine_scene
 from nir.data.scene_writers import write_blender_split, write_llff
 from nir.data.toy_worlds import toy_cameras, toy_forward_cameras
 from nir.doctor import examine_installation
 from nir.errors import InputError
+from nir.geometry.cameras import Cameras
 
 VIEWS = 8
 
@@ -72,6 +73,33 @@ def test_blurred_doubled_and_dark_photos_are_named(tmp_path):
     assert "image002.png: blurred" in text
     assert "image004.png and image005.png: the same picture" in text
     assert "1.6 stops darker" in text
+
+
+def test_cameras_are_compared_with_trusted_ones_by_both_measures_of_their_spread(room, tmp_path):
+    text = "\n".join(compare_cameras(room, room))
+    assert "8 cameras" in text
+    assert "rotation off by 0.000 degrees" in text
+    assert "0.00% of the cameras' extent" in text
+    assert "0.00% of their spread" in text
+    images = pictures(60, 80)
+    moved = toy_forward_cameras(80, VIEWS)
+    poses = moved.camera_to_world.copy()
+    poses[0, 0, 3] += 0.2
+    moved = Cameras(poses, moved.intrinsics)
+    write_llff(
+        tmp_path / "moved", images.astype(np.float32), moved, np.tile([[2.0, 9]], (VIEWS, 1))
+    )
+    assert "0.00% of the cameras' extent" not in "\n".join(
+        compare_cameras(tmp_path / "moved", room)
+    )
+
+
+def test_scenes_of_different_photos_are_not_compared(room, tmp_path):
+    cameras = toy_forward_cameras(80, 5)
+    images = pictures(60, 80)[:5].astype(np.float32)
+    write_llff(tmp_path / "five", images, cameras, np.tile([[2.0, 9]], (5, 1)))
+    with pytest.raises(InputError, match="same photos"):
+        compare_cameras(tmp_path / "five", room)
 
 
 def test_a_folder_without_cameras_is_one_line(tmp_path):

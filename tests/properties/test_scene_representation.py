@@ -98,7 +98,7 @@ def test_depth_behind_the_camera_costs_and_training_lowers_the_loss(data_root):
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
 
 

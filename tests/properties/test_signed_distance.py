@@ -110,6 +110,14 @@ def test_the_loss_is_that_of_finite_differences(ball):
         assert losses[term].item() == pytest.approx(weighted.item(), rel=1e-5), term
 
 
+def test_chunks_give_the_same_step(ball):
+    whole, split = built(ball), built(ball, points_per_chunk=17)
+    for task in (whole, split):
+        sum(task.losses(task.batch(0, torch.Generator().manual_seed(3))).values()).backward()
+    for a, b in zip(whole.field.parameters(), split.field.parameters(), strict=True):
+        torch.testing.assert_close(b.grad, a.grad, rtol=1e-3, atol=1e-4)
+
+
 def test_a_true_distance_has_no_loss_but_the_penalty_near_the_surface(ball):
     task = with_exact_distance(built(ball))
     direction = torch.nn.functional.normalize(torch.randn(40, 3), dim=-1)
@@ -154,8 +162,19 @@ def test_pieces_that_reach_the_border_of_space_are_left_out(ball):
         surface = task.surface()
     assert surface.is_watertight
     assert np.linalg.norm(surface.vertices, axis=1).max() < 0.62
-    task.field.forward = lambda x: x[..., :1]
+    task.field.forward = lambda x: (x - corner).norm(dim=-1, keepdim=True) - 0.3
     assert task.surface() is None
+
+
+def test_a_piece_that_reaches_the_border_but_holds_the_shape_is_kept(ball):
+    """A poor field's sheet that runs on from the surface must not cost it the whole surface."""
+    task = built(ball)
+    task.field = torch.nn.Module()
+    task.field.forward = lambda x: x[..., :1]
+    with torch.no_grad():
+        surface = task.surface()
+    assert not surface.is_watertight
+    assert np.abs(surface.vertices[:, 0]).max() < 1e-6
 
 
 def test_a_field_without_zeros_is_a_failure_and_not_a_crash(ball, tmp_path):

@@ -219,6 +219,46 @@ def test_the_gradients_norm_is_clipped(tmp_path):
     assert update_size(1e-3) == pytest.approx(1e-3, rel=1e-3)
 
 
+LBFGS = {"optimiser": "lbfgs", "learning_rate": 1.0, "steps": 6, "lbfgs_iterations": 5}
+
+
+def test_lbfgs_ends_lower_than_as_many_gradients_by_adam(tmp_path):
+    searched, descended = Regression(), Regression()
+    rows = train(tmp_path / "lbfgs", searched, **{**LBFGS, "lbfgs_iterations": 20}).rows
+    other = train(tmp_path / "adam", descended, steps=150).rows  # 25 gradients for 20 iterations
+    assert rows[-1]["loss"] < 0.5 * other[-1]["loss"]
+
+
+def test_lbfgs_solves_a_linear_problem_in_one_step(tmp_path):
+    task = Regression()
+    task.field = nn.Linear(1, 1)
+    task.monitor = dict
+    values = {**LBFGS, "steps": 1, "lbfgs_iterations": 50}
+    rows = train(tmp_path, task, **values).rows
+    batch = task.batch(0, generator_for(0, "step", 0))
+    task.field.zero_grad()
+    sum(task.losses(batch).values()).backward()
+    assert rows[0]["loss"] > 0
+    assert all(p.grad.abs().max() < 1e-5 for p in task.field.parameters())
+
+
+@pytest.mark.parametrize("stop_step", [1, 4])
+def test_lbfgs_interrupted_and_continued_is_as_if_nothing_had_been(tmp_path, stop_step):
+    straight = Regression()
+    train(tmp_path / "straight", straight, **LBFGS)
+    with pytest.raises(TrainingInterruptedError):
+        train(tmp_path / "cut", Regression(stop_step=stop_step), **LBFGS)
+    continued = Regression()
+    train(tmp_path / "cut", continued, **LBFGS)
+    assert same(weights(straight), weights(continued))
+
+
+def test_lbfgs_refuses_clipped_gradients():
+    values = {**LBFGS, "gradient_clip": 1.0}
+    with pytest.raises(InputError, match="gradient_clip"):
+        Recipe.from_dict(values)
+
+
 @pytest.mark.parametrize("bad_step", [0, 33, 60])
 def test_a_loss_that_is_not_finite_names_term_and_step_and_keeps_the_batch(tmp_path, bad_step):
     with pytest.raises(InputError) as raised:
@@ -407,6 +447,19 @@ def test_sigterm_saves_and_exits_with_143_and_the_rest_is_as_undisturbed(tmp_pat
     assert "goes on from step" in again.stderr
     assert_equal_results(straight, stopped)
     assert not any(stopped.glob(".checkpoints/*"))
+
+
+@pytest.mark.slow
+def test_with_kept_checkpoints_the_same_training_again_ends_at_once(tmp_path):
+    keeping = [*command(tmp_path, "steps=30"), "--keep-checkpoints"]
+    subprocess.run(keeping, check=True, capture_output=True)
+    first = results(tmp_path)
+    (tmp_path / "model.pt").unlink()
+    again = subprocess.run(keeping, check=True, capture_output=True, text=True)
+    assert "goes on from step 30 of 30" in again.stderr
+    assert all(torch.equal(results(tmp_path)[0][key], value) for key, value in first[0].items())
+    names = {path.name for path in tmp_path.glob(".checkpoints/*/*")}
+    assert names == {"finished", "step-000000030.pt"}
 
 
 @pytest.mark.slow

@@ -107,6 +107,26 @@ def test_a_gaussian_source_has_unit_mass():
     assert mass.item() == pytest.approx(1, rel=1e-3)
 
 
+def test_a_symmetric_medium_gives_a_symmetric_wave_whose_error_falls_with_the_square_of_the_cell():
+    medium, times = Medium(1 / medium_of("square") ** 2), np.array([0.3])
+
+    def wave(count):
+        initial = 0.5 * np.exp(-(grid_points(count).numpy() ** 2).sum(-1) / 0.04)
+        step = (count - 1) // 60
+        return leapfrog_wave(initial, medium, times)[0, ::step, ::step]
+
+    coarse, middle, fine = (wave(count) for count in (61, 121, 241))
+    np.testing.assert_allclose(coarse, coarse[::-1], atol=1e-9)
+    np.testing.assert_allclose(coarse, coarse.T, atol=1e-9)
+    assert relative(middle, fine) < 0.4 * relative(coarse, fine)
+
+
+def test_a_node_on_a_border_stands_for_both_sides():
+    medium = Medium(1 / medium_of("square") ** 2)
+    nodes = torch.tensor([[0.3, 0.0], [0.3, 0.3], [0.2, 0.0]], dtype=torch.float64)
+    assert medium.around(nodes, 0.05).tolist() == [0.625, 0.8125, 0.25]
+
+
 def test_media_are_looked_up_where_they_lie():
     medium = Medium(1 / medium_of("square") ** 2)
     points = torch.tensor([[0.0, 0.0], [0.29, -0.29], [0.31, 0.0], [0.0, -0.9], [-1.0, 1.0]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 from projects import Project, copy_of_project, write_small_configuration
-
 from slurm.cluster import Cluster, why_impossible
 from slurm.submission import LONG_RUN, Submission, model, write_long_configuration
 
@@ -25,10 +25,12 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip(f"no SLURM here: {reason}")
     folder = Path(tempfile.mkdtemp(prefix="nir-slurm-"))
     started = Cluster(folder=folder)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # daemons go down, too
     try:
         started.up()
         yield started
     finally:
+        signal.signal(signal.SIGTERM, before)
         started.down()
         shutil.rmtree(folder, ignore_errors=True)
 

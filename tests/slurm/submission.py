@@ -17,14 +17,14 @@ from projects import Project
 from slurm.cluster import Cluster
 
 PROFILE = "profiles/slurm"
-# A training of some fifteen seconds, long enough to be disturbed.
+# A training of some ten seconds, long enough to be disturbed.
 LONG = {
     "siren/image": {
         "task": "siren_image",
         "title": "An image",
         "subjects": ["camera"],
         "variants": {"siren": {}},
-        "budget": {"smoke": {"steps": 2500, "resolution": 64, "width": 64, "derivatives": False}},
+        "budget": {"smoke": {"steps": 1500, "resolution": 64, "width": 64, "derivatives": False}},
         "headline": ["trained psnr_8bit"],
         "figures": ["curves"],
     }
@@ -69,6 +69,17 @@ class Submission:
         """What squeue says of the jobs, one line each."""
         return self.cluster.ask("squeue", "-h", "-o", fmt, *options).splitlines()
 
+    def details(self) -> list[dict[str, str]]:
+        """The jobs that are not done, with the generic resources that each asked for."""
+        columns = ["JobID", "State", "NodeList", "tres-per-job", "Reason"]
+        width = 40
+        wanted = ",".join(f"{column}:{width}" for column in columns)
+        lines = self.cluster.ask("squeue", "-h", "-O", wanted).splitlines()
+        parts = [
+            [line[i : i + width].strip() for i in range(0, len(line), width)] for line in lines
+        ]
+        return [dict(zip(columns, part, strict=False)) for part in parts]
+
     def trains(self) -> bool:
         """Whether the long training has saved a state from which it could go on."""
         return any(self.project.folder.glob("results/smoke/.checkpoints/*/step-*.pt"))
@@ -76,7 +87,8 @@ class Submission:
     def train_log(self) -> str:
         """What all attempts of the long training said, from SLURM's log files."""
         folder = self.project.folder / "results/logs"
-        paths = [*folder.glob("slurm/**/*.log"), folder / LONG_RUN.removeprefix("results/")]
+        last = folder / LONG_RUN.removeprefix("results/") / "train.log"
+        paths = [*folder.glob("slurm/**/*.log"), last]
         return "".join(p.read_text(errors="replace") for p in paths if p.is_file())
 
 

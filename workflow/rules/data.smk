@@ -1,4 +1,5 @@
 # Data sets, from the registry: bundled, generated, downloaded, or brought by the user.
+# Hashes of downloads that nobody had recorded are pinned in a file that can be committed.
 # A receipt tells where the data lies and what was verified; the data root itself may be read-only.
 
 
@@ -12,7 +13,8 @@ rule fetch:
     params:
         root=DATA_ROOT,
         mirrors=" ".join(config["mirrors"]),
+        pins=config["pins"],
         code=code_of_data,
     shell:
         "nir fetch {wildcards.dataset} --data-root {params.root:q} --receipt {output:q}"
-        " --mirrors {params.mirrors} --log {log:q}"
+        " --lock {params.pins:q} --mirrors {params.mirrors} --log {log:q}"

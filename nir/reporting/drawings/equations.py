@@ -117,31 +117,50 @@ def complex_planes(results: Results) -> Figure:
 
 
 def media(results: Results) -> Figure:
-    """The true medium with sources and receivers, what every variant recovered, and a cut."""
-    runs = list(results.runs(subject=results.subjects[0]))
-    truth = results.array(runs[0], "medium-reference")
-    limit = float(np.abs(truth - 1).max()) or 1.0
-    figure, axes = plt.subplots(
-        1,
-        len(runs) + 2,
-        figsize=(1.35 * COLUMN_INCHES * (len(runs) + 1) + 3.4, 1.6 * COLUMN_INCHES),
+    """Each subject in a row: its medium if known, what every variant recovered of it, and a cut."""
+    subjects = results.subjects
+    columns = 2 + max(len(list(results.runs(subject=s))) for s in subjects)
+    figure, rows = plt.subplots(
+        len(subjects),
+        columns,
+        figsize=(
+            1.35 * COLUMN_INCHES * (columns - 1) + 3.4,
+            1.6 * COLUMN_INCHES * len(subjects),
+        ),
+        squeeze=False,
         layout="constrained",
-        gridspec_kw={"width_ratios": [1] * (len(runs) + 1) + [1.5]},
+        gridspec_kw={"width_ratios": [1] * (columns - 1) + [1.5]},
     )
-    paint_plane(axes[0], truth - 1, limit)
-    axes[0].set_title("squared slowness less 1\n○ receivers, × sources", fontsize=8.5)
+    for axes, subject in zip(rows, subjects, strict=True):
+        _media_of_subject(results, axes, list(results.runs(subject=subject)))
+    return figure
+
+
+def _media_of_subject(results: Results, axes: NDArray, runs: list[dict]) -> None:
+    recovered = [results.array(run, "recovered") - 1 for run in runs]
+    is_known = results.has_array(runs[0], "medium-reference")
+    truth = results.array(runs[0], "medium-reference") - 1 if is_known else None
+    shown = recovered[0] if truth is None else truth
+    limit = float(np.abs(shown).max()) or 1.0
+    row = int(np.abs(shown).sum(axis=0).argmax())
+    paint_plane(axes[0], np.zeros_like(shown) if truth is None else truth, limit)
+    title = "squared slowness less 1" if is_known else f"{runs[0]['subject']}\n(medium not given)"
+    axes[0].set_title(f"{title}\n○ receivers, × sources", fontsize=8.5)
     axes[0].plot(*results.array(runs[0], "receivers").T, "o", color="#333333", ms=3, mfc="none")
     axes[0].plot(*results.array(runs[0], "sources").T, "x", color="#333333", ms=5)
-    ticks = np.linspace(-1, 1, len(truth))
-    row = int(np.abs(truth - 1).sum(axis=0).argmax())
-    axes[-1].plot(ticks, truth[:, row] - 1, color="#333333", label="truth")
-    for index, (axis, run) in enumerate(zip(axes[1:-1], runs, strict=True)):
-        found = results.array(run, "medium-prediction") - 1
+    ticks = np.linspace(-1, 1, len(shown))
+    if truth is not None:
+        axes[-1].plot(ticks, truth[:, row], color="#333333", label="truth")
+    for index, (axis, run, found) in enumerate(zip(axes[1:-1], runs, recovered, strict=False)):
         paint_plane(axis, found, limit)
-        distance = results.value(run, "distance_in_radii")
-        axis.set_title(f"{run['label']}\n{distance:.2f} radii from the truth", fontsize=8.5)
+        axis.set_title(f"{run['label']}\n{_how_far(results, run, is_known)}", fontsize=8.5)
         axes[-1].plot(ticks, found[:, row], color=colour(index), label=run["label"])
     axes[-1].set_xlabel(f"x, at y = {ticks[row]:.2f}")
     axes[-1].set_ylabel("squared slowness less 1")
     axes[-1].legend()
-    return figure
+
+
+def _how_far(results: Results, run: dict, is_known: bool) -> str:
+    if is_known:
+        return f"{results.value(run, 'distance_in_radii'):.2f} radii from the truth"
+    return f"{100 * results.value(run, 'relative_rmse', 'heard'):.1f} % off what was heard"

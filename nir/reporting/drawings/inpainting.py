@@ -12,42 +12,53 @@ from nir.reporting.drawings.pictures import COLUMN_INCHES
 from nir.reporting.results import Results
 
 UNKNOWN = np.array([0.35, 0.55, 0.75])
-CONTEXTS = ("known_10", "known_100", "known_1000", "known_half", "known_all")
+CONTEXTS = {
+    "known_10": "10 pixels",
+    "known_100": "100 pixels",
+    "known_1000": "1000 pixels",
+    "known_half": "upper half",
+    "known_all": "all",
+}
 SHOWN_IMAGES = 2
 
 
 def completions(results: Results) -> Figure:
-    """Unseen images: what is known in the upper rows, every variant's answer below."""
+    """Unseen images side by side: what is known on top, every variant's answer below.
+
+    The number over the first image's answer is the mean squared error over all unseen images.
+    """
     runs = list(results.runs(subject=results.subjects[0]))
     contexts = [c for c in CONTEXTS if results.has_array(runs[0], f"{c}-known")]
-    rows = len(runs) + 1
-    figure, axes = plt.subplots(
-        SHOWN_IMAGES * rows,
-        len(contexts) + 1,
-        figsize=(
-            0.75 * COLUMN_INCHES * (len(contexts) + 1) + 1.3,
-            0.78 * COLUMN_INCHES * SHOWN_IMAGES * rows,
-        ),
-        squeeze=False,
+    columns = SHOWN_IMAGES * len(contexts)
+    figure = plt.figure(
+        figsize=(0.62 * COLUMN_INCHES * columns + 1.3, 0.7 * COLUMN_INCHES * (len(runs) + 1)),
         layout="constrained",
     )
-    for axis in axes.flat:
-        axis.axis("off")
-    for number in range(SHOWN_IMAGES):
-        top = axes[number * rows]
-        truth = results.array(runs[0], f"{contexts[0]}-reference")[number] / 2 + 0.5
-        _paint(top[0], truth)
-        top[0].set_title("" if number else "truth", fontsize=8.5)
-        for column, context in enumerate(contexts, start=1):
-            known = results.array(runs[0], f"{context}-known")[number]
-            _paint(top[column], _seen(truth, known))
-            top[column].set_title("" if number else context.replace("_", " "), fontsize=8.5)
-            for row, run in enumerate(runs, start=1):
-                found = results.array(run, f"{context}-prediction")[number] / 2 + 0.5
-                _paint(axes[number * rows + row, column], found)
-        for row, run in enumerate(runs, start=1):
-            axes[number * rows + row, 0].text(1, 0.5, run["label"], ha="right", va="center")
+    for number, block in enumerate(figure.subfigures(1, SHOWN_IMAGES, wspace=0.03)):
+        axes = block.subplots(len(runs) + 1, len(contexts), squeeze=False)
+        for column, context in enumerate(contexts):
+            _paint_context(results, runs, axes[:, column], context, number)
+        for axis, says in zip(axes[:, 0], ["known", *(run["label"] for run in runs)], strict=True):
+            axis.set_ylabel("" if number else says.partition(" (")[0], fontsize=8.5)
     return figure
+
+
+def _paint_context(
+    results: Results, runs: list[dict], axes: NDArray, context: str, number: int
+) -> None:
+    """One column: what is known of an image, and the answers."""
+    truth = results.array(runs[0], f"{context}-reference")[number] / 2 + 0.5
+    known = results.array(runs[0], f"{context}-known")[number]
+    _paint(axes[0], _seen(truth, known))
+    axes[0].set_title(CONTEXTS[context], fontsize=8.5)
+    for axis, run in zip(axes[1:], runs, strict=True):
+        _paint(axis, results.array(run, f"{context}-prediction")[number] / 2 + 0.5)
+        error = results.value(run, "mse", context)
+        axis.set_title("" if number else f"{error:.3f}", fontsize=7, pad=2)
+    for axis in axes:
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.spines[:].set_visible(False)
 
 
 def _seen(image: NDArray, known: NDArray) -> NDArray[np.floating]:

@@ -57,7 +57,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Medium:
-    """A sound or a film of one run."""
+    """A sound, a film, a model or a viewer of one run."""
 
     place: str
     label: str
@@ -74,6 +74,7 @@ class Section:
     figures: list[Picture]
     media: list[Medium]
     panels: list[str]
+    viewers: list[Medium]
     verdicts: list[Verdict]
     columns: list[str]
     rows: list[TableRow]
@@ -125,6 +126,7 @@ def _section(plan: dict[str, Any], folder: Path) -> Section:
         figures=[_picture(plan["name"], figure, folder) for figure in plan["figures"]],
         media=list(_media(plan, folder)),
         panels=[f"{plan['name']}/panel-{panel}.html" for panel in plan["panels"]],
+        viewers=list(_viewers(plan)),
         verdicts=verdicts(plan, table),
         columns=list(dict.fromkeys(rows["name"])),
         rows=_table_rows(rows),
@@ -147,9 +149,16 @@ def _media(plan: dict[str, Any], folder: Path) -> Iterator[Medium]:
         for name in plan["media"] if run["seed"] == 0 else ():
             place = f"{run['place']}/predictions/{name}"
             if (folder / place).is_file():
-                kind = "audio" if name.endswith(".wav") else "video"
+                kind = {".wav": "audio", ".glb": "model"}.get(Path(name).suffix, "video")
                 label = f"{run['label']}, {run['subject']}: {Path(name).stem.replace('_', ' ')}"
                 yield Medium(place, label, kind)
+
+
+def _viewers(plan: dict[str, Any]) -> Iterator[Medium]:
+    for run in plan["runs"]:
+        if run["place"] in plan["viewers"]:
+            label = f"{run['label']}, {run['subject'].replace('_', ' ')}"
+            yield Medium(f"{run['place']}/viewer", label, "viewer")
 
 
 def _table_rows(rows: pd.DataFrame) -> list[TableRow]:

@@ -1,0 +1,1 @@
+"""Viewers: fields made into what a browser draws without any network."""

@@ -1,0 +1,252 @@
+"""Draw baked planes with PyTorch: what the browser's shader does, on a CPU or a GPU.
+
+Planes are gone through near to far. Only positions in a kept tile are sampled, and only while
+light still arrives; the same `LEAST_TRANSMITTANCE` stands in the shader.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from nir.geometry.cameras import Cameras, Intrinsics
+from nir.geometry.rays import Rays, rays_of_image
+from nir.operators.planes import PlaneStack
+from nir.viewers.planes.baked import COEFFICIENT_ZERO, BakedPlanes, BasisTable
+from nir.viewers.planes.textures import Basis
+
+LEAST_TRANSMITTANCE = 1 / 512
+"""A ray ends when less light is left than half a level of 8 bits."""
+
+PLANES_AT_ONCE = 16
+RAYS_AT_ONCE = {"cpu": 2**14, "cuda": 2**18}
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Slots of (tile + 1)² texels on pages, as a list of texels."""
+
+    texels: Tensor
+    """[texels] or [texels channels], 8 bits."""
+    width: int
+    page: int
+    """Texels of one page."""
+    columns: int
+    per_page: int
+
+    @classmethod
+    def of_pages(cls, pages: Tensor, side: int) -> Atlas:
+        """From [pages height width ...]."""
+        _, height, width = pages.shape[:3]
+        columns, rows = width // side, height // side
+        return cls(pages.flatten(0, 2), width, height * width, columns, columns * rows)
+
+    def sample(self, slots: Tensor, local: Tensor, side: int) -> Tensor:
+        """Bilinear levels [n ...] at positions `local` [n 2], counted in texel centres."""
+        page, within = slots // self.per_page, slots % self.per_page
+        corner = local.floor().clamp(0, side - 2)
+        across, down = (local - corner).unbind(-1)
+        column = within % self.columns * side + corner[:, 0].long()
+        row = within // self.columns * side + corner[:, 1].long()
+        first = page * self.page + row * self.width + column
+        if self.texels.ndim == 2:
+            across, down = across[:, None], down[:, None]
+        top = torch.lerp(self._at(first), self._at(first + 1), across)
+        first = first + self.width
+        return torch.lerp(top, torch.lerp(self._at(first), self._at(first + 1), across), down)
+
+    def _at(self, index: Tensor) -> Tensor:
+        return self.texels.index_select(0, index).float()
+
+
+class BakedRenderer:
+    """Draws views of baked planes on one device.
+
+    basis: None looks the basis up in its table (fully baked); a function of directions is evaluated
+    for every ray instead, as where the basis network runs live. fused: one kernel for all planes;
+    None uses it on a GPU where Triton is.
+    """
+
+    def __init__(
+        self,
+        baked: BakedPlanes,
+        *,
+        device: torch.device | str,
+        basis: Basis | None = None,
+        fused: bool | None = None,
+    ) -> None:
+        self.device = torch.device(device)
+        self.fused = has_triton(self.device) if fused is None else fused
+        self.baked, self.side = baked, baked.tile + 1
+        self.basis = basis or self._look_up
+        self.tiles = self._tensor(baked.tiles.astype(np.int32))
+        self.coefficient_tiles = self._tensor(
+            baked.coefficient_tiles.astype(np.int32).reshape(baked.stack.groups, -1)
+        )
+        self.alpha = self._atlas(baked.alpha_pages)
+        self.base = self._atlas(baked.base_pages)
+        texels = np.moveaxis(baked.coefficient_pages, 1, 3)
+        self.coefficients = self._atlas(texels.reshape(*texels.shape[:3], 4 * texels.shape[3]))
+        depths = np.stack([baked.depths, baked.first_depths], axis=1)
+        self.about_planes = self._tensor(1 / depths).float()
+        self.inverse_depths = self.about_planes[:, 0].contiguous()
+        firsts = baked.stack.depths[:: baked.stack.planes_per_group]
+        self.inverse_depths_of_groups = self._tensor(1 / firsts).float()
+        self.groups = self._tensor(baked.groups)
+        self.scales = self._tensor(baked.coefficient_scales).float()
+        self.table = self._tensor(basis_values(baked.basis_table)).float()
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+
+    def _atlas(self, pages: np.ndarray) -> Atlas:
+        return Atlas.of_pages(self._tensor(pages), self.side)
+
+    @torch.no_grad()
+    def render(
+        self,
+        camera_to_world: Float[np.ndarray, "4 4"],
+        image: Intrinsics,
+        *,
+        planes: int | None = None,
+        basis_functions: int | None = None,
+        rays_at_once: int | None = None,
+    ) -> Float[Tensor, "height width 3"]:
+        """The view of a camera, in [0, 1] on black, on the renderer's device.
+
+        planes: so many of the nearest are drawn (None: all). basis_functions: so many of the basis
+        are used (None: all; 0: base colours alone).
+        """
+        rays = rays_of_image(Cameras(camera_to_world[None], image), 0, device=self.device).flat()
+        size = rays_at_once or (2**22 if self.fused else RAYS_AT_ONCE[self.device.type])
+        parts = [
+            self._render(rays[first : first + size], planes, basis_functions)
+            for first in range(0, len(rays), size)
+        ]
+        return torch.cat(parts).reshape(image.height, image.width, 3)
+
+    def _render(self, rays: Rays, planes: int | None, basis_functions: int | None) -> Tensor:
+        stack = self.baked.stack
+        origins, directions = stack.in_reference_axes(rays)
+        basis = self.basis(F.normalize(directions, dim=-1))
+        if basis_functions is not None:
+            basis = basis * (torch.arange(basis.shape[1], device=self.device) < basis_functions)
+        count = len(self.inverse_depths) if planes is None else planes
+        view = View.of_rays(stack, origins, directions, basis * self.scales)
+        if self.fused:
+            from nir.viewers.planes import fused
+
+            return fused.draw(self, view, count, least=LEAST_TRANSMITTANCE)
+        colour, light = torch.zeros_like(origins), torch.ones_like(origins[:, 0])
+        for first in range(0, count, PLANES_AT_ONCE):
+            block = slice(first, min(first + PLANES_AT_ONCE, count))
+            light = self._add(block, view, colour, light)
+            if not (light > LEAST_TRANSMITTANCE).any():
+                break
+        return colour
+
+    def _add(self, block: slice, view: View, colour: Tensor, light: Tensor) -> Tensor:
+        """Add a block of planes to `colour` in place; returns what light is left behind it."""
+        index, local, inside = self._places(view.positions(self.inverse_depths[block, None]))
+        table = self.tiles[block].flatten(1, 2)
+        slots = table.gather(1, index[..., None].expand(-1, -1, 2)) * inside[..., None]
+        plane, ray = ((slots[..., 0] > 0) & (light > LEAST_TRANSMITTANCE)).nonzero(as_tuple=True)
+        slots, local = slots[plane, ray].long() - 1, local[plane, ray]
+        alpha = torch.zeros_like(index, dtype=light.dtype)
+        alpha[plane, ray] = self.alpha.sample(slots[:, 0], local, self.side) / 255
+        until = light * torch.cumprod(1 - alpha, dim=0)
+        before = torch.cat([light[None], until[:-1]])
+        weights = (alpha * before * (before > LEAST_TRANSMITTANCE))[plane, ray]
+        seen = weights.nonzero()[:, 0]
+        plane, ray, weights = plane[seen], ray[seen], weights[seen, None]
+        shown = self.base.sample(slots[seen, 1], local[seen], self.side) / 255
+        if self.baked.basis:
+            shown = (shown + self._turning(block, view, plane, ray)).clamp(0, 1)
+        colour.index_add_(0, ray, weights * shown)
+        return until[-1]
+
+    def _turning(self, block: slice, view: View, plane: Tensor, ray: Tensor) -> Tensor:
+        """Σ_n k_n H_n of samples [n 3], computed once for every ray in every group."""
+        first, last = self.baked.groups[[block.start, block.stop - 1]]
+        number = self.groups[block][plane] - first
+        asked = torch.zeros(last - first + 1, len(view.basis), device=self.device, dtype=torch.bool)
+        asked[number, ray] = True
+        group, of_ray = asked.nonzero(as_tuple=True)
+        turned = self._turning_of_groups(group + first, of_ray, view)
+        place = torch.zeros_like(asked, dtype=torch.long)
+        place[group, of_ray] = torch.arange(len(group), device=self.device)
+        return turned[place[number, ray]]
+
+    def _turning_of_groups(self, group: Tensor, ray: Tensor, view: View) -> Tensor:
+        """The same where each ray meets the first plane of its group."""
+        positions = view.positions(self.inverse_depths_of_groups[group], ray)
+        index, local, inside = self._places(positions)
+        slots = self.coefficient_tiles[group, index].long() * inside
+        here = slots.nonzero()[:, 0]
+        levels = self.coefficients.sample(slots[here] - 1, local[here], self.side)
+        levels = levels[:, : 3 * self.baked.basis].unflatten(1, (-1, 3))
+        coefficients = (levels - COEFFICIENT_ZERO) / COEFFICIENT_ZERO
+        turned = positions.new_zeros(len(group), 3)
+        turned[here] = (coefficients * view.basis[ray[here], :, None]).sum(1)
+        return turned
+
+    def _places(self, positions: Float[Tensor, "*n 2"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Number of the tile [*n], place in it [*n 2], and whether on the picture at all [*n]."""
+        camera, tile = self.baked.stack.intrinsics, self.baked.tile
+        size = positions.new_tensor([camera.width, camera.height])
+        inside = ((positions >= 0) & (positions <= size)).all(-1)
+        centred = torch.minimum((positions - 0.5).clamp_min(0), size - 1)
+        rows, columns = self.baked.tiles.shape[1:3]
+        last = positions.new_tensor([columns - 1, rows - 1])
+        cell = torch.minimum((centred / tile).floor(), last)
+        index = (cell[..., 1] * columns + cell[..., 0]).long()
+        return index, centred - cell * tile, inside
+
+    def _look_up(self, directions: Float[Tensor, "rays 3"]) -> Float[Tensor, "rays basis"]:
+        """Bilinear lookup in the basis table; beyond its limits the nearest entry."""
+        limits = directions.new_tensor(self.baked.basis_table.limits)
+        grid = directions[None, None, :, :2] / limits
+        found = F.grid_sample(self.table[None], grid, padding_mode="border", align_corners=True)
+        return found[0, :, 0].T
+
+
+def has_triton(device: torch.device) -> bool:
+    """Whether the fused kernel can run there."""
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
+
+
+class View(NamedTuple):
+    """Rays as lines over the planes: positions are at_infinity + parallax / depth [rays 2]."""
+
+    at_infinity: Tensor
+    parallax: Tensor
+    basis: Tensor
+    """[rays basis], times the scale of each coefficient."""
+
+    @classmethod
+    def of_rays(cls, stack: PlaneStack, origins: Tensor, directions: Tensor, basis: Tensor) -> View:
+        """From rays in the reference camera's axes."""
+        camera = stack.intrinsics
+        focal = origins.new_tensor([camera.focal_x, camera.focal_y])
+        centre = origins.new_tensor([camera.centre_x, camera.centre_y])
+        slopes = directions[:, :2] / directions[:, 2:]
+        parallax = focal * (origins[:, :2] - origins[:, 2:] * slopes)
+        return cls(focal * slopes + centre, parallax, basis)
+
+    def positions(self, inverse_depths: Tensor, rays: Tensor | slice = slice(None)) -> Tensor:
+        """Of the chosen rays, on the planes of inverse depths that broadcast against them."""
+        inverse_depths = inverse_depths[..., None]
+        return torch.addcmul(self.at_infinity[rays], inverse_depths, self.parallax[rays])
+
+
+def basis_values(table: BasisTable) -> Float[np.ndarray, "basis rows columns"]:
+    """The numbers that the table's levels stand for."""
+    low, high = table.low[:, None, None], table.high[:, None, None]
+    return low + (high - low) * (table.levels / 255)

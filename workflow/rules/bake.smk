@@ -1,0 +1,26 @@
+# Folders that a browser draws without a network; experiments with `viewer: true` in config.yaml.
+
+
+rule bake:
+    input:
+        subject=subject_of,
+        model=f"{RUN_FOLDER}/model.pt",
+        recipe=f"{RUN_FOLDER}/recipe.json",
+    output:
+        directory(f"{RUN_FOLDER}/viewer"),
+    log:
+        f"results/logs/{RUN_FOLDER.removeprefix('results/')}/bake.log",
+    group:
+        group_of_run
+    threads: threads_of_training
+    resources:
+        gpu=gpus_of_training,
+        mem_mb=memory_of_training,
+        runtime=minutes_of_training,
+    params:
+        code=fingerprint("nir.viewers.planes.of_run"),
+        page=content_of_viewer(),
+        root=DATA_ROOT,
+    shell:
+        "nir bake $(dirname {input.model:q}) --data-root {params.root:q}"
+        " --threads {threads} --log {log:q}"
