@@ -236,6 +236,16 @@ def test_fully_baked_is_what_the_networks_render(options):
         assert psnr(live, expected) >= 38
 
 
+def test_as_many_tiles_are_left_out_as_the_picture_allows():
+    field, settings = plane_field(), BakeSettings(tile=4)
+    dense = bake_field(field, views(), settings, kept_psnr=200.0)
+    sparse = bake_field(field, views(), settings, kept_psnr=30.0)
+    assert sparse.texture_bytes < dense.texture_bytes
+    for pose in views().camera_to_world:
+        drawn = [BakedRenderer(b, device="cpu").render(pose, IMAGE) for b in (dense, sparse)]
+        assert psnr(*drawn) > 28
+
+
 def test_another_resolution_keeps_places_on_planes():
     field = plane_field()
     finer = resampled(field.stack, 2.0)

@@ -21,7 +21,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from nir.errors import InputError
 from nir.geometry.cameras import Cameras
 from nir.operators.planes import PlaneStack
-from nir.viewers.planes.textures import Basis, PlaneTextures, largest_weights
+from nir.viewers.planes.textures import (
+    Basis,
+    LargestWeights,
+    PlaneTextures,
+    largest_weights,
+)
 
 COEFFICIENT_ZERO = 127
 
@@ -128,17 +133,20 @@ def bake(
     views: Cameras,
     settings: BakeSettings | None = None,
     *,
+    weights: LargestWeights | None = None,
     device: torch.device | str = "cpu",
 ) -> BakedPlanes:
     """Drop what `views` never see, quantise, pack.
 
-    The views decide which tiles stay and which directions the basis table spans. Textures of which
-    nothing is seen are an `InputError`.
+    The views decide which tiles stay and which directions the basis table spans. weights: those of
+    `largest_weights`, where they are known already. Textures of which nothing is seen are an
+    `InputError`.
     """
     settings = settings or BakeSettings()
     device = torch.device(device)
     stack = textures.stack
-    weights = largest_weights(textures, views, tile=settings.tile, device=device)
+    if weights is None:
+        weights = largest_weights(textures, views, tile=settings.tile, device=device)
     in_planes = _seen(weights.planes, settings)
     in_groups = in_planes.reshape(stack.groups, -1, *in_planes.shape[1:]).any(1)
     kept = in_planes.any((1, 2)).nonzero()[0]
