@@ -22,6 +22,7 @@ resource_scopes:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/poses.smk"
+include: "workflow/rules/shapes.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/predict.smk"
 include: "workflow/rules/mesh.smk"
@@ -33,6 +34,10 @@ include: "workflow/rules/page.smk"
 
 onstart:
     hold_results_folder()
+
+
+onerror:
+    show_errors()
 
 
 onsuccess:

@@ -23,6 +23,7 @@ from nir.ownership import HEARTBEAT_SECONDS, STALE_SECONDS, Claim, owned
 
 DIGEST_BYTES = 32
 KEPT = 2
+FINISHED = "finished"
 
 
 @dataclass
@@ -84,6 +85,10 @@ class Checkpoints:
         path = self.folder / f"not-finite-step-{step:09d}.pt"
         _write(path, {"step": step, "term": term, "batch": batch})
         return path
+
+    def mark_finished(self) -> None:
+        """Say that nothing would be lost with the folder: what it led to is written."""
+        (self.folder / FINISHED).touch()
 
     def remove(self) -> None:
         """Delete the folder, once what it led to is written."""

@@ -14,6 +14,8 @@ from nir.errors import InputError, unknown_name
 
 SCENES = "results/scenes"
 """Where folders of photos become scenes with poses (experiments with `photos: true`)."""
+COLLECTIONS = "results/shapes"
+"""Where folders of meshes become collections of shapes (experiments with `meshes: true`)."""
 
 
 def read_configuration(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from nir.configuration import SCENES
+from nir.configuration import COLLECTIONS, SCENES
 from nir.data.registry import registry
 from nir.errors import InputError, unknown_name
 from nir.files import canonical_json
@@ -38,6 +38,7 @@ class Run:
     seed: int
     recipe: Recipe
     photos: bool = False
+    meshes: bool = False
 
     @property
     def place(self) -> str:
@@ -51,8 +52,10 @@ class Run:
 
     @property
     def trained_on(self) -> str:
-        """What training reads: the subject, or the scene that pose estimation makes of photos."""
-        return f"{SCENES}/{self.subject_name}" if self.photos else self.subject
+        """What training reads: the subject, or the scene or collection that is made of it first."""
+        if self.photos:
+            return f"{SCENES}/{self.subject_name}"
+        return f"{COLLECTIONS}/{self.subject_name}" if self.meshes else self.subject
 
     def recipe_json(self) -> str:
         """The recipe in its one spelling; it travels as a parameter of rules."""
@@ -211,7 +214,15 @@ def _runs(name: str, entry: Mapping[str, Any], config: Mapping[str, Any], where:
                     seed=seed,
                     recipe=recipe,
                     photos=entry.get("photos", False),
+                    meshes=entry.get("meshes", False) and _is_unprepared(subject),
                 )
+
+
+def _is_unprepared(subject: str) -> bool:
+    """Whether shapes are still bare meshes: generated sets and prepared folders are not."""
+    if subject in registry():
+        return registry()[subject].source != "generated"
+    return not (Path(subject) / "collection.json").is_file()
 
 
 def _at_scale(subjects: Any, scale: str, where: str) -> list[str]:

@@ -93,7 +93,7 @@ class Claim:
         self._stop.set()
         owner = _read(self._owner_file)
         if owner is not None and owner.get("token") == self._token:
-            self._owner_file.unlink(missing_ok=True)
+            _remove(self._owner_file)
 
 
 @contextlib.contextmanager
@@ -120,8 +120,14 @@ def owned(
     finally:
         claim._release()
         if lock is not None:
-            claim._lock_file.unlink(missing_ok=True)
+            _remove(claim._lock_file)
             lock.close()
+
+
+def _remove(path: Path) -> None:
+    """Remove a file; on a file system that turned read-only it stays, and is recognised later."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _acquire(claim: Claim, what: str, say: Callable[[str], None], wait: bool) -> TextIO | None:
@@ -143,8 +149,16 @@ def _acquire(claim: Claim, what: str, say: Callable[[str], None], wait: bool) ->
             raise OwnedElsewhereError(f"{claim.path.parent}: {what} ({_spelled(owner)})")
         if not claim.waited and known_alive | (owner is not None):
             claim.waited = True
-            say(f"{what} ({_spelled(owner)}); waiting for it")
+            say(_word_on_waiting(what, owner, wait, claim.stale_seconds))
         time.sleep(min(POLL_SECONDS, claim.stale_seconds / 4))
+
+
+def _word_on_waiting(
+    what: str, owner: Mapping[str, Any] | None, wait: bool, stale_seconds: float
+) -> str:
+    if wait:
+        return f"{what} ({_spelled(owner)}); waiting for it"
+    return f"{_spelled(owner)} left its mark here; watching for {stale_seconds:.0f} s if it lives"
 
 
 def _why_free(

@@ -143,6 +143,7 @@ def train_run(
         _write_run(specification, out, task, state, device)
         if keep_checkpoints:
             progress.forget()
+            checkpoints.mark_finished()
             return
         checkpoints.remove()
     with contextlib.suppress(OSError):  # another training may be using it

@@ -244,11 +244,14 @@ def _sample_bilinear(
     return upper * (1 - down) + lower * down
 
 
-def _write_carved_ball(path: Path, _number: int) -> None:
-    # Imported here: meshes need trimesh, the others should not wait for it.
-    from nir.data.generated_shapes import write_carved_ball
+def _carved_ball_writer(*, turned: bool) -> Callable[[Path, int], None]:
+    def write(path: Path, _number: int) -> None:
+        # Imported here: meshes need trimesh, the others should not wait for it.
+        from nir.data.generated_shapes import write_carved_ball
 
-    write_carved_ball(path)
+        write_carved_ball(path, turned=turned)
+
+    return write
 
 
 def _write_signals(family: str) -> Callable[[Path, int], None]:
@@ -268,6 +271,7 @@ _SIGNALS = (
     "plane_isotropic",
     "plane_anisotropic",
     "plane_waves",
+    "turned_scene",
 )
 
 
@@ -315,7 +319,8 @@ _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "rendered_text": _write_text,
     "shepp_logan": _write_phantom,
     "shepp_logan_volume": _write_phantom_volume,
-    "carved_ball": _write_carved_ball,
+    "carved_ball": _carved_ball_writer(turned=False),
+    "carved_ball_turned": _carved_ball_writer(turned=True),
     "melody": _write_melody,
     "moving_crop": _write_moving_crop,
     **{family: _write_signals(family) for family in _SIGNALS},

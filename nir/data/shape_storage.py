@@ -12,6 +12,7 @@ from jaxtyping import Float
 from skimage.measure import marching_cubes
 
 from nir.data.shapes import Shape
+from nir.geometry.refinement import simplified
 
 HALF_SIDE = 1.0
 """Of the cube that voxels fill."""
@@ -40,16 +41,14 @@ def stored_as_points(shape: Shape, budget: int) -> tuple[Float[np.ndarray, "poin
 
 def stored_as_mesh(shape: Shape, budget: int) -> tuple[trimesh.Trimesh, int]:
     """Three numbers a vertex and three indices a face, edges collapsed until it fits."""
-    from igl import decimate
-
     vertices, faces = shape.vertices, shape.faces
     while mesh_bytes(len(vertices), len(faces)) > budget:
         per_face = mesh_bytes(len(vertices), len(faces)) / len(faces)
         asked = min(int(budget / per_face), len(faces) - 2)
-        found = decimate(np.asarray(shape.vertices), np.asarray(shape.faces), asked)
-        if len(found[1]) >= len(faces):
-            break
-        vertices, faces = found[0], found[1]
+        left = simplified(shape.vertices, shape.faces, faces_at_most=asked)
+        if len(left[1]) >= len(faces):
+            break  # no more edges can be collapsed; the bytes that are told are true
+        vertices, faces = left
     rounded = vertices.astype(np.float16).astype(np.float64)
     return trimesh.Trimesh(rounded, faces, process=False), mesh_bytes(len(vertices), len(faces))
 

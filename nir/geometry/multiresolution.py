@@ -78,6 +78,18 @@ def multiresolution_surface(
     return ExtractedSurface(vertices * spacing + lower, faces.astype(np.int64), grid.evaluations)
 
 
+def halvings_of(cells: int, *, start_at_least: int = 32) -> tuple[int, int]:
+    """Start grid and doublings that end at `cells`, from the coarsest start that is fine enough.
+
+    >>> halvings_of(256), halvings_of(40)
+    ((32, 3), (40, 0))
+    """
+    doublings = 0
+    while cells % 2 == 0 and cells // 2 >= start_at_least:
+        cells, doublings = cells // 2, doublings + 1
+    return cells, doublings
+
+
 class _Grid:
     """A function on grids of ever smaller cells, all of them part of the finest."""
 

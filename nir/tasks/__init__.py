@@ -38,6 +38,10 @@ TASKS = {
     "fourier_plane_waves": TaskEntry(
         "nir.tasks.plane_waves", "nir.recipes.signals:PlaneWavesRecipe"
     ),
+    "fourier_turned_scenes": TaskEntry(
+        "nir.tasks.turned_scenes", "nir.recipes.signals:TurnedScenesRecipe"
+    ),
+    "fourier_spectrum": TaskEntry("nir.tasks.spectrum", "nir.recipes.signals:SpectrumRecipe"),
     "fourier_inverse_rendering": TaskEntry(
         "nir.tasks.inverse_rendering", "nir.recipes.inverse_rendering:InverseRenderingRecipe"
     ),

@@ -16,9 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nir.data.shape_views import portrait, rendered, write_glb, write_turntable
-from nir.errors import InputError
 from nir.files import written_whole
-from nir.geometry.meshing import marching_cubes_of
+from nir.geometry.multiresolution import halvings_of, multiresolution_surface
 from nir.geometry.surfaces import nearest_on_surface
 from nir.predictions import Predictions
 from nir.tasks.contract import Task
@@ -39,19 +38,17 @@ def surface_of(
     task: Task, function: Callable[[Tensor], Tensor], *, scale: float
 ) -> trimesh.Trimesh:
     """The zero level of a function in DeepSDF's cube, brought to the unit cube; perhaps empty."""
-    corner = np.ones(3)
-    try:
-        vertices, faces = marching_cubes_of(
-            lambda points: -function(points),
-            -corner,
-            corner,
-            resolution=task.recipe.mesh_resolution,
-            level=0.0,
-            device=task.device,
-        )
-    except InputError:
-        return trimesh.Trimesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=int), process=False)
-    return trimesh.Trimesh(vertices / scale, faces, process=False)
+    start_cells, doublings = halvings_of(task.recipe.mesh_resolution)
+    found = multiresolution_surface(
+        lambda points: -function(points),
+        -np.ones(3),
+        np.ones(3),
+        level=0.0,
+        start_cells=start_cells,
+        doublings=doublings,
+        device=task.device,
+    )
+    return trimesh.Trimesh(found.vertices / scale, found.faces, process=False)
 
 
 def decoded(task: Task, code: Float[Tensor, " code"]) -> Callable[[Tensor], Tensor]:

@@ -20,9 +20,8 @@ from nir.data.shape_sampling import DistanceSamples, distance_samples
 from nir.data.shape_storage import stored_as_mesh, stored_as_points, stored_as_voxels
 from nir.data.shape_views import portrait, write_glb, write_turntable
 from nir.data.shapes import Shape, normalised, read_shape
-from nir.errors import InputError
 from nir.files import written_whole
-from nir.geometry.meshing import marching_cubes_of
+from nir.geometry.multiresolution import halvings_of, multiresolution_surface
 from nir.geometry.surfaces import sample_surface
 from nir.networks import MLP, parameter_count
 from nir.predictions import Item, Predictions
@@ -129,21 +128,18 @@ class ShapeMemoryTask(Task):
         kept = {key: value.clone() for key, value in network.state_dict().items()}
         if self.recipe.stored_bits == 16:
             network.load_state_dict({key: v.half().to(v.dtype) for key, v in kept.items()})
-        corner = np.ones(3)
-        try:
-            vertices, faces = marching_cubes_of(
-                lambda points: -network(points)[:, 0],
-                -corner,
-                corner,
-                resolution=resolution,
-                level=0.0,
-                device=self.device,
-            )
-        except InputError:
-            vertices, faces = np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64)
-        finally:
-            network.load_state_dict(kept)
-        return trimesh.Trimesh(vertices, faces, process=False)
+        start_cells, doublings = halvings_of(resolution)
+        found = multiresolution_surface(
+            lambda points: -network(points)[:, 0],
+            -np.ones(3),
+            np.ones(3),
+            level=0.0,
+            start_cells=start_cells,
+            doublings=doublings,
+            device=self.device,
+        )
+        network.load_state_dict(kept)
+        return trimesh.Trimesh(found.vertices, found.faces, process=False)
 
     def stored(self) -> dict[int, tuple[trimesh.Trimesh | np.ndarray, int]]:
         """By budget: what is restored, in DeepSDF's ball, and the bytes used."""
@@ -171,7 +167,7 @@ class ShapeMemoryTask(Task):
         for budget, (restored, size) in self.stored().items():
             split = f"{budget / 1024:g} KiB"
             self._compare(predictions, f"bytes-{budget}", restored, split)
-            predictions.number("stored_bytes", size, "B", split=split)
+            predictions.number("stored_bytes", size, "byte", split=split)
             if isinstance(restored, trimesh.Trimesh):
                 pictures.append(portrait(self._in_unit_cube(restored), r.picture_size))
         if pictures:

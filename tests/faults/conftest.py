@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import subprocess
@@ -33,17 +34,38 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def mounted(project: Project) -> Iterator[Callable[[str], None]]:
     """A function that makes `results` a file system in memory, or changes its options."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a file system")
     folder = project.folder / "results"
     folder.mkdir()
+    yield lambda options: mount("-t", "tmpfs", "-o", options, "tmpfs", str(folder))
+    unmount(folder)
 
-    def mount(options: str) -> None:
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
-        if run.returncode:
-            pytest.skip(f"no file system can be mounted here: {run.stderr.strip()}")
 
-    yield mount
+@pytest.fixture
+def read_only(project: Project) -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """A function whose block sees a `results` that cannot be written; root's rights do not help."""
+    folder = project.folder / "results"
+
+    @contextlib.contextmanager
+    def block() -> Iterator[None]:
+        folder.mkdir(exist_ok=True)
+        mount("--bind", str(folder), str(folder))
+        try:
+            mount("-o", "remount,bind,ro", str(folder))
+            yield
+        finally:
+            unmount(folder)
+
+    return block
+
+
+def mount(*arguments: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a file system")
+    run = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    if run.returncode:
+        pytest.skip(f"no file system can be mounted here: {run.stderr.strip()}")
+
+
+def unmount(folder: Path) -> None:
     detach = 2  # MNT_DETACH: also while something is open in it
     ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(folder), detach)

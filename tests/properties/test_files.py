@@ -10,6 +10,7 @@ import resource
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from nir.errors import InputError
 from nir.files import (
+    bring_back_from_the_future,
     canonical_json,
     read_json,
     sha256_of_file,
@@ -217,3 +219,16 @@ def test_the_hash_is_that_of_the_content(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256_of_file(tmp_path / "a") == expected
+
+
+def test_what_is_stamped_in_the_future_is_brought_back_and_nothing_else(tmp_path):
+    ahead, past, barely = (tmp_path / name for name in ("ahead", "past", "barely"))
+    now = time.time()
+    for path, seconds in ((ahead, 86_400), (past, -86_400), (barely, 20)):
+        path.write_text("content")
+        os.utime(path, (now + seconds, now + seconds))
+    assert bring_back_from_the_future([ahead, past, barely, tmp_path / "absent"]) == 1
+    assert abs(ahead.stat().st_mtime - now) < 30
+    assert past.stat().st_mtime == pytest.approx(now - 86_400, abs=1)
+    assert barely.stat().st_mtime == pytest.approx(now + 20, abs=1)
+    assert bring_back_from_the_future([ahead]) == 0

@@ -450,6 +450,19 @@ def test_sigterm_saves_and_exits_with_143_and_the_rest_is_as_undisturbed(tmp_pat
 
 
 @pytest.mark.slow
+def test_with_kept_checkpoints_the_same_training_again_ends_at_once(tmp_path):
+    keeping = [*command(tmp_path, "steps=30"), "--keep-checkpoints"]
+    subprocess.run(keeping, check=True, capture_output=True)
+    first = results(tmp_path)
+    (tmp_path / "model.pt").unlink()
+    again = subprocess.run(keeping, check=True, capture_output=True, text=True)
+    assert "goes on from step 30 of 30" in again.stderr
+    assert all(torch.equal(results(tmp_path)[0][key], value) for key, value in first[0].items())
+    names = {path.name for path in tmp_path.glob(".checkpoints/*/*")}
+    assert names == {"finished", "step-000000030.pt"}
+
+
+@pytest.mark.slow
 def test_killed_at_random_moments_and_started_again_ends_in_the_same_bytes(tmp_path, straight):
     killed = tmp_path / "killed"
     moments = random.Random(4)

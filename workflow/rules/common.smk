@@ -5,17 +5,19 @@ import hashlib
 import shlex
 import shutil
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from nir.configuration import SCENES, check_configuration, with_defaults
+from nir.configuration import COLLECTIONS, SCENES, check_configuration, with_defaults
 from nir.data.registry import registry
 from nir.errors import InputError
 from nir.experiments import experiments_of
-from nir.files import canonical_json
+from nir.files import bring_back_from_the_future, canonical_json
 from nir.fingerprints import fingerprint
 from nir.metrics import METRIC_MODULES
 from nir.ownership import OwnedElsewhereError, owned
@@ -46,6 +48,8 @@ def hold_results_folder():
     """
     try:
         Path("results").mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir="results"):
+            pass
         HELD.enter_context(
             owned(
                 Path(".snakemake/nir"),
@@ -63,17 +67,23 @@ def hold_results_folder():
 
 
 def forget_checkpoints():
-    """Remove checkpoints that jobs of a cluster kept in case their group had to run again."""
-    shutil.rmtree(f"results/{SCALE}/.checkpoints", ignore_errors=True)
+    """Remove what finished jobs of a cluster kept in case their group had to run again."""
+    folder = Path(f"results/{SCALE}/.checkpoints")
+    for mark in folder.glob("*/finished"):
+        shutil.rmtree(mark.parent, ignore_errors=True)
+    with contextlib.suppress(OSError):  # others were interrupted, and go on from theirs
+        folder.rmdir()
 
 
 HELD = contextlib.ExitStack()
+STARTED = time.time()
 EXPERIMENTS = load_experiments()
 SCALE = config["scale"]
 DATA_ROOT = config["data_root"]
 CHAPTERS = list(dict.fromkeys(e.chapter for e in EXPERIMENTS.values()))
 RUNS = {f"results/{SCALE}/{r.place}": r for e in EXPERIMENTS.values() for r in e.runs}
 RUNS_OF_PHOTOS = {run.subject_name: run for run in RUNS.values() if run.photos}
+RUNS_OF_MESHES = {run.subject_name: run for run in RUNS.values() if run.meshes}
 PUBLISHED = sorted(
     str(path) for path in Path(workflow.basedir, "workflow/published").glob("*.csv")
 )
@@ -91,7 +101,33 @@ wildcard_constraints:
     seed="[0-9]+",
     figure="[a-z0-9_]+",
     capture="[A-Za-z0-9_-]+",
+    meshes="[A-Za-z0-9_-]+",
     panel="[a-z0-9_]+",
+
+
+def correct_times():
+    """Stamp anew what a clock that jumped has stamped in the future; Snakemake would refuse it."""
+    inputs = (
+        "model.pt",
+        "recipe.json",
+        "log.csv",
+        "predictions/predictions.json",
+        "mesh.ply",
+    )
+    places = [f"{folder}/{name}" for folder in RUNS for name in inputs]
+    for experiment in EXPERIMENTS:
+        folder = f"results/{SCALE}/{experiment}"
+        places += [f"{folder}/metrics.csv", f"{folder}/table.csv", f"{folder}/table.md"]
+    places += Path("results/data").glob("*.json")
+    if count := bring_back_from_the_future(map(Path, places)):
+        logger.warning(
+            f"nir: {count} results were stamped in the future, as by a clock that jumped; "
+            "they are kept and stamped anew"
+        )
+
+
+if workflow.is_main_process:
+    correct_times()
 
 
 def run_of(wildcards):
@@ -109,6 +145,8 @@ def subject_of(wildcards):
     run = run_of(wildcards)
     if run.photos:
         return run.trained_on
+    if run.meshes:
+        return f"{run.trained_on}/collection.json"
     return f"results/data/{run.dataset}.json" if run.dataset else run.subject
 
 
@@ -162,13 +200,32 @@ def group_of_run(wildcards):
 
 
 def failed_before(run):
-    """Whether the log of a run's training ends with an error, rather than with a warning's save."""
-    log = Path(f"results/logs/{SCALE}/{run.place}/train.log")
+    """Whether the log of a run's training ends with an error."""
+    return bool(last_words(Path(f"results/logs/{SCALE}/{run.place}/train.log")))
+
+
+def last_words(log):
+    """The error with which a job's log ends, or the empty text; a warning's save is no error."""
     try:
-        last = log.read_text(errors="replace").rstrip().rpartition("\n")[2]
+        text = log.read_text(errors="replace").rstrip()
     except OSError:
-        return False
-    return last.startswith("nir: ") and not last.startswith("nir: stopped by ")
+        return ""
+    bug = text.rfind("Traceback (most recent call last):")
+    last = text.rpartition("\n")[2]
+    if last.startswith("nir: ") and not last.startswith("nir: stopped by "):
+        return last
+    return text[bug:] if bug >= 0 else ""
+
+
+def show_errors():
+    """Show how logs of this start end that end badly: a cluster's jobs speak there alone."""
+    if workflow.local_exec:
+        return
+    for log in sorted(Path(f"results/logs/{SCALE}").rglob("*.log")):
+        recent = log.stat().st_mtime > STARTED - 60
+        if recent and (words := last_words(log)):
+            logger.error(f"{log}:\n{words}")
+    logger.error("What SLURM itself says of jobs that failed: results/logs/slurm")
 
 
 def minutes_of_report(wildcards, attempt):
@@ -205,6 +262,16 @@ def photos_of(wildcards):
     """The folder of photos, or the receipt of the data set, that a scene is made from."""
     run = RUNS_OF_PHOTOS[wildcards.capture]
     return f"results/data/{run.dataset}.json" if run.dataset else run.subject
+
+
+def meshes_of(wildcards):
+    """The folder of meshes, or the receipt of the data set, that a collection is made from."""
+    run = RUNS_OF_MESHES[wildcards.meshes]
+    return f"results/data/{run.dataset}.json" if run.dataset else run.subject
+
+
+def meshes_name_of(wildcards):
+    return RUNS_OF_MESHES[wildcards.meshes].subject
 
 
 def photos_name_of(wildcards):

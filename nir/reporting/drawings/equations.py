@@ -136,7 +136,7 @@ def media(results: Results) -> Figure:
     return figure
 
 
-def _media_of_subject(results: Results, axes: list[Axes], runs: list[dict]) -> None:
+def _media_of_subject(results: Results, axes: NDArray, runs: list[dict]) -> None:
     recovered = [results.array(run, "recovered") - 1 for run in runs]
     is_known = results.has_array(runs[0], "medium-reference")
     truth = results.array(runs[0], "medium-reference") - 1 if is_known else None

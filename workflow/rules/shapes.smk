@@ -1,0 +1,22 @@
+# Collections from folders of meshes (experiments with `meshes: true`), all cores at once. Shapes that
+# are done stay when the job is killed: only the index, which is written last, is an output.
+
+
+rule prepare_shapes:
+    input:
+        meshes=meshes_of,
+    output:
+        f"{COLLECTIONS}/{{meshes}}/collection.json",
+    log:
+        "results/logs/shapes/{meshes}.log",
+    threads: 8
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 720 * attempt,
+    params:
+        meshes=meshes_name_of,
+        root=DATA_ROOT,
+        size="paper" if SCALE == "paper" else "small",
+    shell:
+        "nir shapes prepare {params.meshes:q} --out $(dirname {output:q}) --size {params.size}"
+        " --data-root {params.root:q} --jobs {threads} --log {log:q}"
