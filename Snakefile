@@ -36,6 +36,10 @@ onstart:
     hold_results_folder()
 
 
+onerror:
+    show_errors()
+
+
 onsuccess:
     forget_checkpoints()
 

@@ -93,7 +93,7 @@ class Claim:
         self._stop.set()
         owner = _read(self._owner_file)
         if owner is not None and owner.get("token") == self._token:
-            self._owner_file.unlink(missing_ok=True)
+            _remove(self._owner_file)
 
 
 @contextlib.contextmanager
@@ -120,8 +120,14 @@ def owned(
     finally:
         claim._release()
         if lock is not None:
-            claim._lock_file.unlink(missing_ok=True)
+            _remove(claim._lock_file)
             lock.close()
+
+
+def _remove(path: Path) -> None:
+    """Remove a file; on a file system that turned read-only it stays, and is recognised later."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _acquire(claim: Claim, what: str, say: Callable[[str], None], wait: bool) -> TextIO | None:

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from nir.configuration import read_configuration
+from nir.data.fetch import fetch
 from nir.data.registry import registry
 from nir.doctor import available_memory_bytes
 from nir.errors import InputError
@@ -98,15 +100,27 @@ def measure(
     """
     deadline = time.monotonic() + seconds
     costs: dict[str, Cost] = {}
-    for run in _in_turn(experiments):
-        if time.monotonic() > deadline:
-            break
-        key = recipe_key(run)
-        ready = run.dataset is None or is_present(run.dataset, data_root)
-        if ready and key not in costs:
+    with tempfile.TemporaryDirectory() as scratch:
+        for run in _in_turn(experiments):
+            if time.monotonic() > deadline:
+                break
+            key = recipe_key(run)
+            if key in costs or not (run.dataset is None or is_present(run.dataset, data_root)):
+                continue
             with contextlib.suppress(InputError):  # said when the run itself is made
-                costs[key] = cost_of(run, data_root, device)
+                root = _root_with(run.dataset, data_root, Path(scratch))
+                costs[key] = cost_of(run, root, device)
     return costs
+
+
+def _root_with(name: str | None, data_root: Path, scratch: Path) -> Path:
+    """The data root, or `scratch` for what is made on the way and is not yet there."""
+    if name is None or registry()[name].source != "generated":
+        return data_root
+    if (data_root / registry()[name].path).exists():
+        return data_root
+    fetch(name, data_root=scratch)
+    return scratch
 
 
 def recipe_key(run: Run) -> str:

@@ -86,8 +86,9 @@ class Project:
         """The jobs that Snakemake would run now; without the profile, which may be quiet."""
         finished = self.snakemake("-n", "--workflow-profile", "none", *arguments)
         assert finished.returncode == 0, finished.stdout
-        blocks = re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)*)", finished.stdout, re.M)
-        found = [(rule, re.search(r"wildcards: (.*)", body)) for rule, body in blocks]
+        jobs = r"^( *)(?:local)?rule (\w+):\n((?:\1 {4}.*\n)*)"  # those of a group are indented
+        blocks = re.findall(jobs, finished.stdout, re.M)
+        found = [(rule, re.search(r"wildcards: (.*)", body)) for _, rule, body in blocks]
         return [Job(rule, match.group(1) if match else "") for rule, match in found]
 
     def planned(self, *arguments: str) -> Counter[str]:

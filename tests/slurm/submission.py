@@ -24,7 +24,7 @@ LONG = {
         "title": "An image",
         "subjects": ["camera"],
         "variants": {"siren": {}},
-        "budget": {"smoke": {"steps": 1000, "resolution": 64, "width": 64, "derivatives": False}},
+        "budget": {"smoke": {"steps": 1500, "resolution": 64, "width": 64, "derivatives": False}},
         "headline": ["trained psnr_8bit"],
         "figures": ["curves"],
     }
@@ -87,7 +87,8 @@ class Submission:
     def train_log(self) -> str:
         """What all attempts of the long training said, from SLURM's log files."""
         folder = self.project.folder / "results/logs"
-        paths = [*folder.glob("slurm/**/*.log"), folder / LONG_RUN.removeprefix("results/")]
+        last = folder / LONG_RUN.removeprefix("results/") / "train.log"
+        paths = [*folder.glob("slurm/**/*.log"), last]
         return "".join(p.read_text(errors="replace") for p in paths if p.is_file())
 
 

@@ -15,8 +15,8 @@ def resources_of(project, rule: str, *arguments: str) -> list[dict[str, str]]:
     """The resources of each job of a rule in Snakemake's plan."""
     planned = project.snakemake("-n", "--workflow-profile", "none", *arguments)
     assert planned.returncode == 0, planned.stdout
-    blocks = re.findall(rf"^rule {rule}:\n((?: {{4}}.*\n)*)", planned.stdout, re.M)
-    found = [re.search(r"resources: (.*)", block) for block in blocks]
+    blocks = re.findall(rf"^( *)rule {rule}:\n((?:\1 {{4}}.*\n)*)", planned.stdout, re.M)
+    found = [re.search(r"resources: (.*)", block) for _, block in blocks]
     return [dict(part.split("=", 1) for part in match[1].split(", ")) for match in found if match]
 
 

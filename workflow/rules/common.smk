@@ -6,6 +6,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import yaml
@@ -75,6 +76,7 @@ def forget_checkpoints():
 
 
 HELD = contextlib.ExitStack()
+STARTED = time.time()
 EXPERIMENTS = load_experiments()
 SCALE = config["scale"]
 DATA_ROOT = config["data_root"]
@@ -198,13 +200,32 @@ def group_of_run(wildcards):
 
 
 def failed_before(run):
-    """Whether the log of a run's training ends with an error, rather than with a warning's save."""
-    log = Path(f"results/logs/{SCALE}/{run.place}/train.log")
+    """Whether the log of a run's training ends with an error."""
+    return bool(last_words(Path(f"results/logs/{SCALE}/{run.place}/train.log")))
+
+
+def last_words(log):
+    """The error with which a job's log ends, or the empty text; a warning's save is no error."""
     try:
-        last = log.read_text(errors="replace").rstrip().rpartition("\n")[2]
+        text = log.read_text(errors="replace").rstrip()
     except OSError:
-        return False
-    return last.startswith("nir: ") and not last.startswith("nir: stopped by ")
+        return ""
+    bug = text.rfind("Traceback (most recent call last):")
+    last = text.rpartition("\n")[2]
+    if last.startswith("nir: ") and not last.startswith("nir: stopped by "):
+        return last
+    return text[bug:] if bug >= 0 else ""
+
+
+def show_errors():
+    """Show how logs of this start end that end badly: a cluster's jobs speak there alone."""
+    if workflow.local_exec:
+        return
+    for log in sorted(Path(f"results/logs/{SCALE}").rglob("*.log")):
+        recent = log.stat().st_mtime > STARTED - 60
+        if recent and (words := last_words(log)):
+            logger.error(f"{log}:\n{words}")
+    logger.error("What SLURM itself says of jobs that failed: results/logs/slurm")
 
 
 def minutes_of_report(wildcards, attempt):
