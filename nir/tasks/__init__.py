@@ -31,6 +31,9 @@ TASKS = {
     "nerf_llff": TaskEntry("nir.tasks.nerf", "nir.recipes.nerf:LlffNerfRecipe"),
     "nex": TaskEntry("nir.tasks.nex", "nir.recipes.nex:NexRecipe"),
     "nex_low_memory": TaskEntry("nir.tasks.nex", "nir.recipes.nex:LowMemoryNexRecipe"),
+    "nex_real_time": TaskEntry(
+        "nir.tasks.nex_real_time", "nir.recipes.nex_real_time:RealTimeRecipe"
+    ),
     "fourier_image": TaskEntry("nir.tasks.image", "nir.recipes.image:FourierImageRecipe"),
     "fourier_kernel": TaskEntry("nir.tasks.kernel", "nir.recipes.kernel:KernelRecipe"),
     "fourier_signals": TaskEntry("nir.tasks.signals", "nir.recipes.signals:SignalsRecipe"),
