@@ -4,8 +4,8 @@
 
 A thousand jobs that sleep a second each, by `snakemake --cores SLOTS`, and through the project's
 own profile for SLURM, with its grouping, on whatever cluster `sbatch` reaches here. SLOTS is how
-many jobs that cluster runs at a time: in each job of SLURM Snakemake uses as many CPUs as it sees, so on
-virtual nodes that pretend CPUs it is nodes times the machine's own cores.
+many jobs that cluster runs at a time: in each job of SLURM Snakemake uses as many CPUs as it sees,
+so on virtual nodes that pretend CPUs it is nodes times the machine's own cores.
 `tests/slurm/cluster.py up FOLDER --cpus 16` brings such a cluster up on one machine.
 """
 
