@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent
 NAMES = sorted(
     path.stem
     for path in FOLDER.glob("*.py")
-    if path.stem not in {"__init__", "__main__", "machine", "plain_nerf"}
+    if path.stem not in {"__init__", "__main__", "machine", "plain_nerf", "plain_nex"}
 )
 ASKING = {"rendering", "scenes"}
 """Those that must be told what to measure."""

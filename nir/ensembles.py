@@ -1,10 +1,12 @@
 """Ensembles: many small networks of one architecture, trained side by side as batched tensors.
 
 A *member* is one network with its own initial weights, frequencies and signal. Weights carry the
-member as their first axis, so that a layer of all members is one batched matrix product; the loss
-is summed over members, which makes every member's gradient, and its whole training, what it would
-be alone. Members are initialised each from its own seed, so that results do not depend on how
-members are grouped. Defaults are those of Fourier Features' Experiments/1d_scatter_plots.
+member as their first axis, so that a layer of all members is one batched matrix product. An
+ensemble is the field of a task like any other, trained by the one training loop: the task sums the
+loss over members, which makes every member's gradient, and its whole training, what it would be
+alone (the optimisers work element by element). Members are initialised each from its own seed, so
+that results do not depend on how members are grouped. Defaults are those of Fourier Features'
+Experiments/1d_scatter_plots.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -22,7 +23,6 @@ from torch import Generator, Tensor, nn
 from nir.errors import InputError, unknown_name
 
 Loss = Literal["half_sum", "half_mean", "mean"]
-OPTIMISERS = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
 
 class Ensemble(nn.Module):
@@ -55,8 +55,8 @@ class Ensemble(nn.Module):
         self.members = len(seeds)
         self.register_buffer("wave_vectors", wave_vectors)
         self.register_buffer("amplitudes", amplitudes)
-        inputs = dimensions if wave_vectors is None else 2 * wave_vectors.shape[1]
-        sizes = [inputs, *[width] * (linear_maps - 1), outputs]
+        self.inputs = dimensions if wave_vectors is None else 2 * wave_vectors.shape[1]
+        sizes = [self.inputs, *[width] * (linear_maps - 1), outputs]
         weights = _member_weights(seeds, sizes)
         self.weights = nn.ParameterList(nn.Parameter(w) for w in weights)
         self.biases = nn.ParameterList(
@@ -109,15 +109,6 @@ def _member_weights(seeds: Sequence[int], sizes: Sequence[int]) -> list[Tensor]:
     return weights
 
 
-@dataclass(frozen=True, kw_only=True)
-class EnsembleHistory:
-    """Mean squared errors of every member at the recorded steps (0 is before the first)."""
-
-    steps: tuple[int, ...]
-    train_errors: Float[Tensor, "records members"]
-    test_errors: Float[Tensor, "records members"] | None
-
-
 def member_losses(
     predictions: Float[Tensor, "members points c"],
     targets: Float[Tensor, "members points c"],
@@ -130,49 +121,3 @@ def member_losses(
     if loss not in ("half_mean", "mean"):
         raise unknown_name("loss", loss, ("half_sum", "half_mean", "mean"))
     return squared.mean((1, 2)) * (0.5 if loss == "half_mean" else 1.0)
-
-
-def train_ensemble(
-    ensemble: Ensemble,
-    coordinates: Float[Tensor, "points d"],
-    targets: Float[Tensor, "members points c"],
-    *,
-    test: tuple[Tensor, Tensor] | None = None,
-    optimiser: str = "adam",
-    learning_rate: float = 2e-3,
-    steps: int = 1000,
-    loss: Loss = "half_sum",
-    record_every: int | None = None,
-) -> EnsembleHistory:
-    """Train all members with full batches; record errors at the end and every `record_every` steps.
-
-    test: coordinates [points, d] and targets [members, points, c] that are only looked at. The
-    optimisers work element by element, so members do not influence each other.
-    """
-    if optimiser not in OPTIMISERS:
-        raise unknown_name("optimiser", optimiser, OPTIMISERS)
-    descent = OPTIMISERS[optimiser](ensemble.parameters(), lr=learning_rate)
-    encoded = ensemble.encode(coordinates)
-    sets = [(encoded, targets)]
-    if test is not None:
-        sets.append((ensemble.encode(test[0]), test[1]))
-    records: dict[int, list[Tensor]] = {}
-    for step in range(steps):
-        if record_every and step % record_every == 0:
-            records[step] = _errors(ensemble, sets)
-        descent.zero_grad(set_to_none=True)
-        member_losses(ensemble.evaluate(encoded), targets, loss).sum().backward()
-        descent.step()
-    records[steps] = _errors(ensemble, sets)
-    errors = [torch.stack(rows) for rows in zip(*records.values(), strict=True)]
-    return EnsembleHistory(
-        steps=tuple(records),
-        train_errors=errors[0],
-        test_errors=errors[1] if test is not None else None,
-    )
-
-
-@torch.no_grad()
-def _errors(ensemble: Ensemble, sets: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
-    """Mean squared errors of all members on each set of encoded coordinates and targets."""
-    return [member_losses(ensemble.evaluate(x), y, "mean") for x, y in sets]

@@ -85,16 +85,30 @@ def field_from(
         frequency_scale=frequency_scale,
         samples_per_axis=samples_per_axis,
     )
-    network = MLP(
-        encoding.features,
+    return Field(encoding, network_from(recipe, encoding.features, channels, generator))
+
+
+def network_from(
+    recipe: FieldRecipe,
+    inputs: int,
+    channels: int,
+    generator: Generator,
+    *,
+    first_omega_0: float | None = None,
+) -> MLP:
+    """Build the network of a recipe for `inputs` encoded numbers.
+
+    first_omega_0: in the recipe's place, where the encoding is the first layer of sines.
+    """
+    return MLP(
+        inputs,
         channels,
         width=recipe.width,
         hidden_layers=recipe.hidden_layers,
         activation=recipe.activation,
         omega_0=recipe.omega_0,
-        first_omega_0=recipe.first_omega_0,
+        first_omega_0=recipe.first_omega_0 if first_omega_0 is None else first_omega_0,
         output_activation=recipe.output_activation,
         initialisation=recipe.initialisation or None,
         generator=generator,
     )
-    return Field(encoding, network)

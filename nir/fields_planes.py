@@ -32,9 +32,6 @@ from nir.operators.planes import (
     weights_of_logits,
 )
 
-TRANSPARENT = 5.0
-"""Subtracted from the raw alpha, so that planes begin almost transparent (nex-code)."""
-
 OUTSIDE = -1e4
 """Raw alpha beside a plane's picture: none at all."""
 
@@ -45,7 +42,8 @@ class PlaneField(nn.Module):
     network: its outputs are raw alpha, then 3 · basis.count coefficients, then 3 of the base colour
     if that is not explicit (`outputs_needed`). basis: maps unit directions to `basis.count` values
     (0: colour does not depend on the view). base_shrink: texels of the picture that share one
-    texel of k0 along each side; 0: k0 comes from the network.
+    texel of k0 along each side; 0: k0 comes from the network. transparency: subtracted from raw
+    alpha.
     """
 
     def __init__(
@@ -55,10 +53,12 @@ class PlaneField(nn.Module):
         network: PlaneNetwork,
         basis: nn.Module,
         base_shrink: int = 1,
+        transparency: float = 5.0,  # nex-code: alpha = sigmoid(x - 5), planes begin transparent
         generator: Generator,
     ) -> None:
         super().__init__()
         self.stack, self.network, self.basis = stack, network, basis
+        self.transparency = transparency
         self.base: nn.Parameter | None = None
         if base_shrink:
             size = stack.intrinsics
@@ -108,30 +108,37 @@ class PlaneField(nn.Module):
         return torch.stack(pictures).unflatten(-1, (size.height, size.width))
 
     def forward(
-        self, positions: Float[Tensor, "planes rays 2"], directions: Float[Tensor, "rays 3"]
+        self,
+        positions: Float[Tensor, "planes rays 2"],
+        directions: Float[Tensor, "rays 3"],
+        *,
+        textures: Float[Tensor, "groups 3 height width"] | None = None,
+        twice_differentiable: bool = False,
     ) -> tuple[Float[Tensor, "groups 3 members rays"], Float[Tensor, "planes rays"]]:
         """Colours and weights of rays for `operators.planes.composite_planes`.
 
-        positions: of `stack.positions(rays)`, directions: of `stack.directions(rays)`. Under
-        autocast the networks alone use its precision.
+        positions: of `stack.positions(rays)`, directions: of `stack.directions(rays)`. textures:
+        `base_texture()`, where the caller has it already. twice_differentiable: for losses on
+        derivatives by the position. Under autocast the main network alone uses its precision.
         """
         normalised = self.stack.normalised(positions)
         hidden = self.network.hidden(normalised, self.heights)
         firsts = hidden[:: self.stack.planes_per_group]
         logits = self._raw_alpha(hidden, is_inside(normalised))
-        base = self._base(firsts, normalised)
-        colour = base
-        if self.basis.count:
-            turning = torch.einsum(
-                "grnc,rn->gcr", self._coefficients(firsts), self.basis(directions)
+        if self.base is None:
+            colour = self._shared_base(firsts)
+        else:
+            textures = self.base_texture() if textures is None else textures
+            colour = sample_textures(
+                textures, normalised, twice_differentiable=twice_differentiable
             )
-            colour = (base + turning[:, :, None].float()).clamp(0, 1)
+        if self.basis.count:
+            turning = (self._coefficients(firsts) * self.basis(directions)[..., None]).sum(-2)
+            colour = (colour + turning.movedim(-1, 1)[:, :, None]).clamp(0, 1)
         return colour, weights_of_logits(logits)
 
-    def _base(self, firsts: Tensor, normalised: Tensor) -> Float[Tensor, "groups 3 members rays"]:
-        """k0 of every plane on every ray; from the network it is one a group (members 1)."""
-        if self.base is not None:
-            return sample_textures(torch.sigmoid(self.base), normalised)
+    def _shared_base(self, firsts: Tensor) -> Float[Tensor, "groups 3 members rays"]:
+        """The network's k0, the same for all planes of a group."""
         members = self.stack.planes_per_group
         return self._base_of(firsts).movedim(-1, 1)[:, :, None].expand(-1, -1, members, -1)
 
@@ -141,7 +148,7 @@ class PlaneField(nn.Module):
         return hidden[0], is_inside(normalised)
 
     def _raw_alpha(self, hidden: Tensor, inside: Tensor) -> Tensor:
-        raw = self.network.read(hidden, 0, 1)[..., 0] - TRANSPARENT
+        raw = self.network.read(hidden, 0, 1)[..., 0] - self.transparency
         return torch.where(inside > 0, raw, OUTSIDE)
 
     def _coefficients(self, hidden: Tensor) -> Tensor:

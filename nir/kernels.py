@@ -194,6 +194,16 @@ def departure_from_stationarity(
     return torch.stack([(k - at_rest).abs().max() for k in moved]) / at_rest.abs().max()
 
 
+def kernel_correlations(kernel_matrix: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
+    """K(x, y) / sqrt(K(x, x) K(y, y)): the kernel's form, without its scale at any point.
+
+    >>> kernel_correlations(torch.tensor([[4.0, 3.0], [3.0, 9.0]]))[0].tolist()
+    [1.0, 0.5]
+    """
+    scale = kernel_matrix.diagonal().rsqrt()
+    return scale[:, None] * kernel_matrix * scale
+
+
 # ---- empirical ----------------------------------------------------------------------------------
 
 
@@ -214,7 +224,8 @@ def empirical_ntk(
 ) -> Float[Tensor, "n m"]:
     """J J^T of a network as it stands, averaged over its outputs; `y` is `x` when left out.
 
-    One network scatters round the limit of `ReluNetwork.ntk` by roughly 4 / sqrt(width) of it.
+    One network scatters round the limit of `ReluNetwork.ntk` by roughly 4 / sqrt(width) of it. Part
+    of that is a scale that all entries share, which `kernel_correlations` leaves out.
 
     Memory: the Jacobian of two groups of `points_at_once` points, that is
     2 * points_at_once * outputs * parameters numbers.

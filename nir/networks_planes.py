@@ -85,13 +85,22 @@ class PlaneNetwork(nn.Module):
         """The last hidden layer; `heights` are the planes' z."""
         x = self._first_layer(positions, heights)
         for layer in self.mlp.layers[1:]:
-            x = layer(x)
+            x = layer(x) if self.is_sine else self._activated(F.linear(x, layer.weight, layer.bias))
         return x
+
+    @property
+    def is_sine(self) -> bool:
+        """Whether this is a SIREN."""
+        return isinstance(self.mlp.layers[0], SineLayer)
+
+    def _activated(self, x: Tensor) -> Tensor:
+        """LeakyReLU in place: its derivative needs the output alone, which halves what is kept."""
+        return F.leaky_relu_(x)
 
     def _first_layer(self, positions: Tensor, heights: Tensor) -> Tensor:
         """W (e(x, y), e(z)) + b, where what z adds is a bias of the plane."""
         first = self.mlp.layers[0]
-        omega = first.omega_0 if isinstance(first, SineLayer) else 1.0
+        omega = first.omega_0 if self.is_sine else 1.0
         places = self.position_encoding.features
         with torch.autocast(positions.device.type, enabled=False):
             encoded = self.position_encoding(positions)
@@ -99,7 +108,7 @@ class PlaneNetwork(nn.Module):
             bias = F.linear(encoded_plane, first.weight[:, places:] * omega, first.bias * omega)
         x = F.linear(encoded, first.weight[:, :places] * omega)
         x = x + bias[:, None].to(x.dtype)
-        return torch.sin(x) if isinstance(first, SineLayer) else first.activation(x)
+        return torch.sin(x) if self.is_sine else self._activated(x)
 
     def read(
         self, hidden: Float[Tensor, "*batch width"], first: int, count: int

@@ -18,6 +18,9 @@ SECONDS_PER_STEP = {
     "helmholtz": 0.3,
     "helmholtz_inversion": 0.3,
     "signed_distance": 0.2,
+    "occupancy_image": 0.4,
+    "occupancy_points": 0.3,
+    "occupancy_voxels": 0.3,
 }
 USUAL_SECONDS_PER_STEP = 0.1
 START_MINUTES = 10  # an environment on a network disk, data, predictions

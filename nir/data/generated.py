@@ -19,10 +19,10 @@ from numpy.random import RandomState
 from PIL import Image, ImageDraw, ImageFont
 
 from nir.data.audio import write_wav
+from nir.data.generated_scenes import SCENE_WRITERS
 from nir.data.images import read_image, write_png
 from nir.data.registry import bundled_folder
 from nir.data.shape_sets import SETS
-from nir.data.toy import generate_toy_photos, generate_toy_scene
 from nir.errors import unknown_name
 
 # Toft's contrast of the ellipsoids of Shepp and Logan (1974), as in MATLAB's `phantom` and, in
@@ -244,11 +244,14 @@ def _sample_bilinear(
     return upper * (1 - down) + lower * down
 
 
-def _write_carved_ball(path: Path, _number: int) -> None:
-    # Imported here: meshes need trimesh, the others should not wait for it.
-    from nir.data.generated_shapes import write_carved_ball
+def _carved_ball_writer(*, turned: bool) -> Callable[[Path, int], None]:
+    def write(path: Path, _number: int) -> None:
+        # Imported here: meshes need trimesh, the others should not wait for it.
+        from nir.data.generated_shapes import write_carved_ball
 
-    write_carved_ball(path)
+        write_carved_ball(path, turned=turned)
+
+    return write
 
 
 def _write_signals(family: str) -> Callable[[Path, int], None]:
@@ -268,38 +271,8 @@ _SIGNALS = (
     "plane_isotropic",
     "plane_anisotropic",
     "plane_waves",
+    "turned_scene",
 )
-
-
-def _write_toy(path: Path, _number: int) -> None:
-    """Solids on a plinth from all around, as large as a laptop trains in a minute."""
-    generate_toy_scene(path, "toy", size=100, train_views=40, test_views=4, samples=2)
-
-
-def _write_toy_small(path: Path, _number: int) -> None:
-    generate_toy_scene(path, "toy", size=24, train_views=6, test_views=1, samples=2)
-
-
-def _write_toy_forward(path: Path, _number: int) -> None:
-    """A room from 25 places side by side, 4 of them held out."""
-    generate_toy_scene(
-        path, "toy_forward", size=112, train_views=21, test_views=4, samples=2, factors=(1,)
-    )
-
-
-def _write_toy_forward_small(path: Path, _number: int) -> None:
-    generate_toy_scene(
-        path, "toy_forward", size=24, train_views=7, test_views=1, samples=2, factors=(1,)
-    )
-
-
-def _write_toy_photos(path: Path, _number: int) -> None:
-    """The room from 16 places, without the cameras: poses are to be estimated."""
-    generate_toy_photos(path, size=400, views=16)
-
-
-def _write_toy_photos_small(path: Path, _number: int) -> None:
-    generate_toy_photos(path, size=240, views=8)
 
 
 def _families_writer(name: str) -> Callable[[Path, int], None]:
@@ -315,16 +288,12 @@ _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "rendered_text": _write_text,
     "shepp_logan": _write_phantom,
     "shepp_logan_volume": _write_phantom_volume,
-    "carved_ball": _write_carved_ball,
+    "carved_ball": _carved_ball_writer(turned=False),
+    "carved_ball_turned": _carved_ball_writer(turned=True),
     "melody": _write_melody,
     "moving_crop": _write_moving_crop,
     **{family: _write_signals(family) for family in _SIGNALS},
-    "toy": _write_toy,
-    "toy_small": _write_toy_small,
-    "toy_forward": _write_toy_forward,
-    "toy_forward_small": _write_toy_forward_small,
-    "toy_photos": _write_toy_photos,
-    "toy_photos_small": _write_toy_photos_small,
+    **SCENE_WRITERS,
     "trefoil_knot": _write_trefoil_knot,
     **{name: _families_writer(name) for name in SETS},
     "uniform_medium": _medium_writer("uniform"),

@@ -21,6 +21,7 @@ from nir.errors import InputError
 SIGNALS = 8  # the notebooks take 4 (1d_scatter_plots) and 8 (1d_ntk_opt)
 SAMPLES = 2048  # 1d_scatter_plots: 1024 trained and 1024 between
 PLANE = 128
+TURNS, RECTANGLES = 16, 60  # of the turned scene
 ASPECT = 4.0  # of the anisotropic spectrum: four times narrower across than along
 
 
@@ -73,6 +74,33 @@ def write_plane_waves(path: Path, _number: int) -> None:
     _write(path, waves, jointly=False)
 
 
+def write_turned_scene(path: Path, _number: int) -> None:
+    """Write one scene of rectangles, turned about its centre by 0 ... 90 degrees, end excluded.
+
+    [TURNS, PLANE, PLANE] in [0, 1]. Everything lies within a circle, on an even ground, so that no
+    turn cuts anything off; each pixel is the mean of 4 x 4 points.
+    """
+    side = 4 * PLANE
+    axis = (torch.arange(side) + 0.5) / side - 0.5
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    angles = torch.arange(TURNS) * (math.pi / 2 / TURNS)
+    pictures = [_rectangles(x * a.cos() + y * a.sin(), y * a.cos() - x * a.sin()) for a in angles]
+    scene = torch.stack(pictures).reshape(TURNS, PLANE, 4, PLANE, 4).mean((2, 4))
+    _write(path, scene, jointly=False)
+
+
+def _rectangles(x: Tensor, y: Tensor) -> Tensor:
+    """Overlapping rectangles of random places, sizes and greys; the later ones lie on top."""
+    generator = _generator(300)
+    picture = torch.full_like(x, 0.5)
+    for _ in range(RECTANGLES):
+        place = torch.rand(2, generator=generator) * 0.56 - 0.28
+        half = torch.rand(2, generator=generator) * 0.09 + 0.012
+        inside = ((x - place[0]).abs() < half[0]) & ((y - place[1]).abs() < half[1])
+        picture[inside] = torch.rand((), generator=generator)
+    return picture
+
+
 def read_signals(path: Path) -> Float[Tensor, "signals ..."]:
     """Read signals from a .npy file: [signals, samples] or [signals, rows, columns]; finite."""
     try:
@@ -101,4 +129,5 @@ WRITERS = {
     "plane_isotropic": write_isotropic_plane,
     "plane_anisotropic": write_anisotropic_plane,
     "plane_waves": write_plane_waves,
+    "turned_scene": write_turned_scene,
 }

@@ -30,6 +30,9 @@ class Material:
     picture: linear light [rows columns 3], laid on by the solid's picture coordinates, `repeats`
     times and mirrored at each repetition (no seams). highlight: strength and sharpness of the
     lamp's image. mirror: reflectance at normal incidence. `tint` colours highlight and mirror.
+    iridescence: share of the light that a grating of fine lines (along the solid's y) sends in
+    colours which turn with the eye, as a compact disc does; the picture's brightness shifts the
+    lines, 1 by a whole line, so that no other geometry looks the same.
     """
 
     picture: Float[np.ndarray, "rows columns 3"]
@@ -38,11 +41,12 @@ class Material:
     sharpness: float = 30.0
     mirror: float = 0.0
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    iridescence: float = 0.0
 
     @property
     def is_glossy(self) -> bool:
         """Whether the look depends strongly on the viewing direction."""
-        return self.mirror > 0 or self.highlight >= 0.4
+        return self.mirror > 0 or self.highlight >= 0.4 or self.iridescence > 0
 
 
 @dataclass(frozen=True)
@@ -195,12 +199,28 @@ def _shade(
     light += (
         material.highlight * gloss * tint * (lit > 0) * np.array(world.lamp.colour, points.dtype)
     )
+    if material.iridescence > 0:
+        across = solid.rotation[:, 0].astype(points.dtype)
+        path = (towards_lamp + towards_eye) @ across * points.dtype.type(GRATING_LINES)
+        grating = _grating_light(path + albedo.mean(axis=1))
+        light = light * (1 - material.iridescence) + material.iridescence * grating
     if material.mirror > 0 and not mirrored:
         fresnel = material.mirror + (1 - material.mirror) * (1 - facing) ** 5
         reflected = 2 * facing * normals - towards_eye
         seen, _ = _trace(world, points, reflected.astype(points.dtype), lamp, mirrored=True)
         light = light * (1 - fresnel) + fresnel * tint * seen
     return light.astype(points.dtype)
+
+
+GRATING_LINES = 4.0
+"""Wavelengths of green between the lines of a grating."""
+
+
+def _grating_light(path: Values) -> Vectors:
+    """Colours by the difference of path, in wavelengths, of light from neighbouring lines."""
+    waves = np.array([1.18, 1.0, 0.82], path.dtype)  # of red, green and blue, to green's
+    phases = 2 * np.pi * path[:, None] / waves
+    return (0.3 + 0.3 * np.cos(phases)).astype(path.dtype)
 
 
 def picture_colour(solid: Solid, material: Material, points: Vectors) -> Vectors:

@@ -55,7 +55,12 @@ class Solid(ABC):
     def normals(self, points: Vectors) -> Vectors: ...
 
     @abstractmethod
-    def picture_coordinates(self, points: Vectors) -> Float[np.ndarray, "rays 2"]: ...
+    def picture_coordinates(self, points: Vectors) -> Float[np.ndarray, "rays 2"]:
+        """Where in the solid's picture surface points lie: (u, v) = (right, down) in [0, 1].
+
+        Each solid says how its picture is laid on it.
+        """
+        ...
 
     @abstractmethod
     def mesh(self) -> trimesh.Trimesh: ...

@@ -1,10 +1,10 @@
 """Toy scenes on disk: made by the project itself, so that depth, mesh and every view are known.
 
-`toy` comes in the Blender layout, `toy_forward` in the LLFF layout; `data.toy_worlds` says what is
-in them. Beside the layout's own files lie `mesh.ply` (the surfaces, coloured, in the units of the
-files) and the truth of every view in `truth_{split}.npz` or `truth.npz`: `depth` (along the
-camera's forward axis, infinite where nothing is) and `glossy` (what looks different from
-elsewhere), both at pixel centres. The same arguments give the same bytes.
+`toy` comes in the Blender layout, `toy_forward` and `toy_shiny` in the LLFF layout;
+`data.toy_worlds` says what is in them. Beside the layout's own files lie `mesh.ply` (the surfaces,
+coloured, in the units of the files) and the truth of every view in `truth_{split}.npz` or
+`truth.npz`: `depth` (along the camera's forward axis, infinite where nothing is) and `glossy` (what
+looks different from elsewhere), both at pixel centres. The same arguments give the same bytes.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def generate_toy_scene(
 ) -> None:
     """Write a toy scene to the folder `out`.
 
-    layout: `toy` (images size x size) or `toy_forward` (size x ¾ size).
+    layout: `toy` (images size x size), `toy_forward` or `toy_shiny` (size x ¾ size).
     samples: rays a pixel along each side (antialiasing); also how fine the soft shadows are.
-    seed: places of the training cameras. factors: folders `images_{factor}` of `toy_forward`,
+    seed: places of the training cameras. factors: folders `images_{factor}` of the latter,
     in which every 8th image tests, so that the numbers of views must agree.
     """
     if layout not in toy_worlds.LAYOUTS:
@@ -62,6 +62,28 @@ def generate_toy_scene(
         _write_forward(out, world, cameras, samples, factors)
     write_mesh(out / "mesh.ply", mesh_of(world))
     write_json(out / "toy.json", {"layout": layout, "size": size, "samples": samples, "seed": seed})
+
+
+def generate_toy_room(
+    out: Path, *, size: int, train: Cameras, test: Cameras, samples: int = 2
+) -> None:
+    """Write the room of `toy_forward` from given places, in the Blender layout.
+
+    Any places can train and test there, which LLFF's layout does not allow. size: the width that
+    pictures in the room are made for; images have no alpha.
+    """
+    world = toy_worlds.toy_world_for("toy_forward", size, samples=samples)
+    seen = {
+        "test": _render_all(world, test, samples),
+        "train": _render_all(world, train, samples),
+    }
+    depths = np.concatenate([view.depth[np.isfinite(view.depth)] for view in seen["train"]])
+    bounds = {"near": 0.95 * float(depths.min()), "far": 1.05 * float(depths.max())}
+    for split, cameras in (("test", test), ("train", train)):
+        _write_truth(out / f"truth_{split}.npz", seen[split])
+        rgb = np.stack([view.rgba[..., :3] for view in seen[split]])
+        write_blender_split(out, split, rgb, cameras, **bounds)
+    write_json(out / "toy.json", {"layout": "toy_room", "size": size, "samples": samples})
 
 
 def generate_toy_photos(out: Path, *, size: int = 400, views: int = 16, seed: int = 0) -> None:

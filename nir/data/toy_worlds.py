@@ -134,6 +134,18 @@ def toy_forward_world(spacing: float) -> World:
     return World([s for s, _ in parts], [m for _, m in parts], lamp, np.array([0.0, 1.0, 0.0]))
 
 
+def toy_shiny_world(spacing: float) -> World:
+    """The room of `toy_forward_world` with two foils in it whose colours turn with the eye."""
+    room = toy_forward_world(spacing)
+    shifts = np.random.default_rng(7).random((4, 5, 1)).astype(np.float32) * 2
+    foil = Material(np.repeat(shifts, 3, axis=2), iridescence=0.85)
+    foils = [
+        Rectangle(np.array([-0.62, 0.55, -5.7]), 0.62, 0.5),
+        Rectangle(np.array([1.75, 0.75, -5.9]), 0.5, 0.6),
+    ]
+    return World([*room.solids, *foils], [*room.materials, foil, foil], room.lamp, room.up)
+
+
 def _things_on_the_floor(pictures: _Pictures) -> list[tuple[Solid, Material]]:
     return [
         (
@@ -227,13 +239,41 @@ def toy_forward_cameras(size: int, count: int, *, seed: int = 0) -> Cameras:
     return Cameras(poses, Intrinsics.centred(size, size * 3 // 4, 0.81 * size))
 
 
-LAYOUTS = ("toy", "toy_forward")
+ROOM_CENTRE = np.array([0.1, -0.15, -4.6])
+"""What the cameras of the room look at."""
+
+
+def toy_arc_cameras(size: int, degrees: Sequence[float]) -> Cameras:
+    """Cameras of the room on an arc around its centre, turned by so much from straight ahead."""
+    angles = np.radians(degrees)
+    radius = -ROOM_CENTRE[2]
+    away = np.stack([np.sin(angles), np.zeros_like(angles), np.cos(angles)], axis=1)
+    return _facing_the_room(ROOM_CENTRE + radius * away, size)
+
+
+def toy_rig_cameras(size: int) -> tuple[Cameras, Cameras]:
+    """A rig of 4 x 4 cameras before the room, as for Spaces: the outer 12, and the inner 4."""
+    across, up = np.meshgrid(np.linspace(-0.6, 0.6, 4), np.linspace(0.4, -0.4, 4))
+    places = np.stack([across, up, np.zeros_like(up)], axis=-1)
+    inner = np.zeros((4, 4), bool)
+    inner[1:3, 1:3] = True
+    return _facing_the_room(places[~inner], size), _facing_the_room(places[inner], size)
+
+
+def _facing_the_room(places: Float[np.ndarray, "views 3"], size: int) -> Cameras:
+    up = np.array([0.0, 1.0, 0.0])
+    poses = np.stack([look_at(place, ROOM_CENTRE, up) for place in places])
+    return Cameras(poses, Intrinsics.centred(size, size * 3 // 4, 0.81 * size))
+
+
+LAYOUTS = ("toy", "toy_forward", "toy_shiny")
 
 
 def toy_world_for(layout: str, size: int, *, samples: int = 3) -> World:
     """The world of a layout, with pictures fit for images `size` pixels wide."""
     if layout == "toy":
         return toy_world(BLENDER_DISTANCE * np.tan(BLENDER_ANGLE_X / 2) * 2 / (size * samples))
-    if layout == "toy_forward":
-        return toy_forward_world(4.5 / (0.81 * size * samples))
+    if layout in ("toy_forward", "toy_shiny"):
+        world = toy_forward_world if layout == "toy_forward" else toy_shiny_world
+        return world(4.5 / (0.81 * size * samples))
     raise unknown_name("toy layout", layout, LAYOUTS)

@@ -59,6 +59,7 @@ METRICS = {
     "ssim_skimage_box7_r1": Metric("nir.metrics.image:ssim_skimage_box7_r1", "1", True),
     "lpips_vgg": Metric("nir.metrics.perceptual:lpips_vgg", "1", False, needs_weights=True),
     "lpips_alex": Metric("nir.metrics.perceptual:lpips_alex", "1", False, needs_weights=True),
+    "gradient_psnr": Metric("nir.metrics.image:gradient_psnr", "dB", True),
     "iou_points": Metric("nir.metrics.occupancy:iou_points", "1", True),
     "mse": Metric("nir.metrics.image:mean_squared_error", "1", False),
     "deviation_of_start": _curve_metric("deviation_of_start"),

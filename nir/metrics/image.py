@@ -114,6 +114,17 @@ def _require_window(image: Image, size: int) -> None:
         )
 
 
+def gradient_psnr(prediction: Image, reference: Image) -> float:
+    """PSNR in dB of finite differences across and down: how well edges are met."""
+    squared = [
+        mean_squared_error(
+            np.diff(np.clip(prediction, 0, 1), axis=axis), np.diff(reference, axis=axis)
+        )
+        for axis in (0, 1)
+    ]
+    return psnr_of_mse(sum(squared) / len(squared))
+
+
 def relative_rmse(prediction: Image, reference: Image) -> float:
     """Root mean square of the difference over that of the reference; 1 is what zero would get."""
     size = math.sqrt(float(np.mean(reference.astype(np.float64) ** 2)))

@@ -215,6 +215,11 @@ def _nearest_points(known: bytes, asked: bytes) -> tuple[np.ndarray, np.ndarray]
     return found
 
 
+def forget_nearest_points() -> None:
+    """Compute nearest points anew from now on; for those who time it."""
+    _nearest_points.cache_clear()
+
+
 def _occupied_points(reference: Surface) -> tuple[np.ndarray, np.ndarray]:
     """Points in space and whether the reference holds them."""
     if not isinstance(reference, trimesh.Trimesh):

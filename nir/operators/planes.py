@@ -31,6 +31,9 @@ from nir.geometry.rays import Rays
 NEAREST_CAMERA = 0.99
 """How far cameras may advance towards the nearest plane, as a share of its depth."""
 
+FAR_OUTSIDE = 1e5
+"""Positions on planes go no further, so that what is computed of them stays finite."""
+
 
 def plane_depths(
     count: int, *, near: float, far: float, inverse_depth: bool = True
@@ -132,7 +135,8 @@ class PlaneStack:
         """Where each ray meets each plane; may lie outside the picture.
 
         Along a ray the position is a linear function of the plane's inverse depth, which is all
-        that the homographies of parallel planes say.
+        that the homographies of parallel planes say. A plane that is not before the ray is given
+        a position far outside.
         """
         origins, directions = self.in_reference_axes(rays)
         camera = self.intrinsics
@@ -141,8 +145,10 @@ class PlaneStack:
         centre = origins.new_tensor([camera.centre_x, camera.centre_y])
         at_infinity = focal * slopes + centre
         parallax = focal * (origins[:, :2] - origins[:, 2:] * slopes)
-        inverse = torch.as_tensor(1 / self.depths).to(origins)
-        return torch.addcmul(at_infinity, inverse[:, None, None], parallax)
+        depths = torch.as_tensor(self.depths).to(origins)[:, None, None]
+        met = (directions[:, 2:] > 0) & (depths > origins[:, 2:])
+        found = torch.addcmul(at_infinity, 1 / depths, parallax)
+        return torch.where(met, found.clamp(-FAR_OUTSIDE, FAR_OUTSIDE), -FAR_OUTSIDE)
 
     def ray_depths(self, rays: Rays) -> Float[Tensor, "planes rays"]:
         """Parameter t of each ray on each plane: its depth along the ray's own camera's axis."""
@@ -220,14 +226,43 @@ def homographies(
 def sample_textures(
     textures: Float[Tensor, "groups channels height width"],
     normalised: Float[Tensor, "planes rays 2"],
+    *,
+    twice_differentiable: bool = False,
 ) -> Float[Tensor, "groups channels members rays"]:
     """Bilinear samples of each plane's picture, at its own normalised positions.
 
     Planes g·m to g·m + m - 1 (m = planes / groups members) look at texture g. Beyond the outermost
     texel centres a texture continues as at its border; what lies outside is for alpha to hide.
+    `twice_differentiable` is slower and lets a loss depend on derivatives by the position.
     """
     grids = normalised.reshape(len(textures), -1, *normalised.shape[1:])
+    if twice_differentiable:
+        return _gathered_samples(textures, grids)
     return F.grid_sample(textures, grids, padding_mode="border", align_corners=False)
+
+
+def _gathered_samples(
+    textures: Float[Tensor, "groups channels height width"],
+    grids: Float[Tensor, "groups members rays 2"],
+) -> Float[Tensor, "groups channels members rays"]:
+    """`grid_sample` from four gathers: PyTorch's own has no second derivative."""
+    height, width = textures.shape[-2:]
+    last = grids.new_tensor([width - 1, height - 1])
+    at = ((grids + 1) * ((last + 1) / 2) - 0.5).clamp_min(0).minimum(last)
+    low = torch.minimum(at.detach().floor(), (last - 1).clamp_min(0))
+    across, down = (at - low).unbind(-1)
+    column, row = low.long().unbind(-1)
+    flat = textures.flatten(2)
+
+    def texels(rows: Tensor, columns: Tensor) -> Tensor:
+        index = (rows * width + columns).flatten(1)[:, None].expand(-1, flat.shape[1], -1)
+        return flat.gather(2, index).unflatten(-1, grids.shape[1:3])
+
+    right, below = (column + 1).clamp_max(width - 1), (row + 1).clamp_max(height - 1)
+    across, down = across[:, None], down[:, None]
+    upper = torch.lerp(texels(row, column), texels(row, right), across)
+    lower = torch.lerp(texels(below, column), texels(below, right), across)
+    return torch.lerp(upper, lower, down)
 
 
 def is_inside(normalised: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch"]:

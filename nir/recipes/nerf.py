@@ -55,6 +55,7 @@ class NerfRecipe(Recipe):
     watched_steps: int = 2000  # how long the start is watched for collapse
 
     perceptual: bool = True  # LPIPS (VGG), which Table 1 prints
+    by_angle: bool = False  # average views by their angle to the training views, for sweeps
     skip_empty_space: bool = True  # rendering only; see operators.occupancy
     occupancy_resolution: int = 128  # cells along a side of what may be skipped
     video_frames: int = 120  # load_llff.py, render_path_spiral; 0: no video

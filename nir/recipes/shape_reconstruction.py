@@ -73,6 +73,7 @@ class ShapeReconstructionRecipe(Recipe):
     voxel_resolutions: tuple[int, ...] = ()  # grids of the truth to compare with, cells an axis
     shown_shapes: int = 4
     shown_pixels: int = 200
+    turntable_frames: int = 0  # of a film that turns the first shape beside the truth; 0: none
 
     def check(self, where: str) -> None:
         """Refuse methods that lack what they look at, and sizes that nothing can have."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nir.errors import InputError
-from nir.recipes.base import Recipe
+from nir.recipes.base import Recipe, at_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,29 +64,90 @@ class StationarityRecipe(Recipe):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlaneWavesRecipe(Recipe):
-    """Waves of all directions (Fourier Features figure 11; axis_aligned_ex)."""
+class EncodedPlaneRecipe(Recipe):
+    """An ensemble on pictures in the plane, behind Gaussian or positional frequencies."""
 
-    steps: int = 500
     learning_rate: float = 1e-3
     encoding: Literal["gaussian", "positional"] = "gaussian"
     features: int = 256
     bandwidth: float = 10.0
     log2_bandwidth: float = 5.0
-    resolution: int = 512  # trained on every second row and column, tested on all
-    angles: int = 16
-    radii: int = 4  # of 5, 10, 15, 20 periods
-    period_scale: float = 1.0  # what all frequencies, the waves' too, are multiplied by
+    resolution: int = 512  # trained on every second row and column
     initialisations: int = 4
     width: int = 256
-    linear_maps: int = 2  # one hidden layer
 
     def check(self, where: str) -> None:
         """Refuse grids that cannot be halved and empty studies."""
         super().check(where)
         if self.resolution % 2:
             raise InputError(f"{where}.resolution: {self.resolution} must be even")
+        at_least(where, 1, initialisations=self.initialisations, width=self.width)
+        at_least(where, 2, features=self.features)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaneWavesRecipe(EncodedPlaneRecipe):
+    """Waves of all directions (Fourier Features figure 11; axis_aligned_ex); all pixels tested."""
+
+    steps: int = 500
+    angles: int = 16
+    radii: int = 4  # of 5, 10, 15, 20 periods
+    period_scale: float = 1.0  # what all frequencies, the waves' too, are multiplied by
+    linear_maps: int = 2  # one hidden layer
+
+    def check(self, where: str) -> None:
+        """Refuse counts of angles that leave out the axes or the diagonals."""
+        super().check(where)
         if self.angles not in (4, 8, 16):
             raise InputError(f"{where}.angles: {self.angles} must be 4, 8 or 16")
-        if min(self.radii, self.initialisations) < 1:
-            raise InputError(f"{where}: radii and initialisations must be at least 1")
+        at_least(where, 1, radii=self.radii)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TurnedScenesRecipe(EncodedPlaneRecipe):
+    """One scene of edges along the axes, turned by many angles; tested on pixels between.
+
+    Not in the paper, which turns its one scene (section 6.5); networks and scales are those of its
+    2D images (2d_image_regression).
+    """
+
+    steps: int = 2000
+    log2_bandwidth: float = 6.0
+    bandwidth_resolution: int = 512  # bandwidths are meant here, and shrink with the resolution
+    angles: int = 16  # of those that the subject has, evenly spread
+    initialisations: int = 1
+    linear_maps: int = 4
+
+    def check(self, where: str) -> None:
+        """Refuse a single angle: the turned scenes are compared with the straight one."""
+        super().check(where)
+        at_least(where, 2, angles=self.angles, linear_maps=self.linear_maps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrumRecipe(Recipe):
+    """Amplitudes of the mapping by power laws, and optimised (Fourier Features figure 5).
+
+    1d_ntk_opt: networks are trained by gradient descent, for which alone the theory holds.
+    """
+
+    steps: int = 1000
+    learning_rate: float = 5e-3  # of the loss 1/2 mean
+    optimiser: Literal["adam", "sgd"] = "sgd"
+    alpha: float = 1.0  # of the signals, for which the amplitudes are optimised
+    powers: int = 17  # p = linspace(0, 2, 17), and infinity
+    frequencies: int = 64
+    trained_samples: int = 128
+    signals: int = 8
+    width: int = 1024
+    linear_maps: int = 4
+    optimisation_steps: int = 800  # of Adam on the amplitudes, rate 0.01
+    optimisation_signals: int = 1024
+    optimisation_seed: int = 0
+
+    def check(self, where: str) -> None:
+        """Refuse an empty study, and samples that cannot tell the frequencies apart."""
+        super().check(where)
+        at_least(where, 2, powers=self.powers, linear_maps=self.linear_maps)
+        at_least(where, 1, signals=self.signals, optimisation_signals=self.optimisation_signals)
+        at_least(where, 2 * self.frequencies, trained_samples=self.trained_samples)

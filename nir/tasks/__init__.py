@@ -29,6 +29,11 @@ class TaskEntry:
 TASKS = {
     "nerf": TaskEntry("nir.tasks.nerf", "nir.recipes.nerf:NerfRecipe"),
     "nerf_llff": TaskEntry("nir.tasks.nerf", "nir.recipes.nerf:LlffNerfRecipe"),
+    "nex": TaskEntry("nir.tasks.nex", "nir.recipes.nex:NexRecipe"),
+    "nex_low_memory": TaskEntry("nir.tasks.nex", "nir.recipes.nex:LowMemoryNexRecipe"),
+    "nex_real_time": TaskEntry(
+        "nir.tasks.nex_real_time", "nir.recipes.nex_real_time:RealTimeRecipe"
+    ),
     "fourier_image": TaskEntry("nir.tasks.image", "nir.recipes.image:FourierImageRecipe"),
     "fourier_kernel": TaskEntry("nir.tasks.kernel", "nir.recipes.kernel:KernelRecipe"),
     "fourier_signals": TaskEntry("nir.tasks.signals", "nir.recipes.signals:SignalsRecipe"),
@@ -38,6 +43,10 @@ TASKS = {
     "fourier_plane_waves": TaskEntry(
         "nir.tasks.plane_waves", "nir.recipes.signals:PlaneWavesRecipe"
     ),
+    "fourier_turned_scenes": TaskEntry(
+        "nir.tasks.turned_scenes", "nir.recipes.signals:TurnedScenesRecipe"
+    ),
+    "fourier_spectrum": TaskEntry("nir.tasks.spectrum", "nir.recipes.signals:SpectrumRecipe"),
     "fourier_inverse_rendering": TaskEntry(
         "nir.tasks.inverse_rendering", "nir.recipes.inverse_rendering:InverseRenderingRecipe"
     ),

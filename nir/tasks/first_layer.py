@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from nir.encodings import FourierFeatures, gaussian_features
-from nir.fields import Field, field_from
+from nir.fields import Field, field_from, network_from
 from nir.kernels import empirical_ntk
-from nir.networks import INITIALISATIONS, MLP
+from nir.networks import INITIALISATIONS
 from nir.predictions import Predictions
 from nir.recipes.first_layer import FirstLayerRecipe
 from nir.tasks.image import ImageTask, load_image
@@ -45,17 +45,8 @@ def _behind_frequencies(recipe: FirstLayerRecipe, channels: int, generator: Gene
         generator=generator,
         trainable=recipe.trained_frequencies,
     )
-    network = MLP(
-        encoding.features,
-        channels,
-        width=recipe.width,
-        hidden_layers=recipe.hidden_layers,
-        activation=recipe.activation,
-        omega_0=recipe.omega_0,
-        first_omega_0=recipe.omega_0,
-        output_activation=recipe.output_activation,
-        initialisation=recipe.initialisation or None,
-        generator=generator,
+    network = network_from(
+        recipe, encoding.features, channels, generator, first_omega_0=recipe.omega_0
     )
     if recipe.activation == "sine":
         # The frequencies are the first layer, so this one starts as those behind it.

@@ -18,9 +18,8 @@ from torch import Generator, Tensor, nn
 
 from nir.data.scenes import Scene, load_blender
 from nir.encodings import FourierFeatures, Identity, ffn_positional
-from nir.fields import Field
+from nir.fields import Field, network_from
 from nir.geometry.rays import Rays, rays_of_image
-from nir.networks import MLP
 from nir.operators.volume import composite
 from nir.predictions import Predictions
 from nir.recipes.inverse_rendering import InverseRenderingRecipe
@@ -94,14 +93,7 @@ def build(
     """Build the task for a scene in the Blender layout, seen on black."""
     scene = load_blender(subject, background=0.0, downscale=recipe.downscale)
     mapping = mapping_from(recipe, generator)
-    network = MLP(
-        mapping.features,
-        4,
-        width=recipe.width,
-        hidden_layers=recipe.hidden_layers,
-        initialisation=recipe.initialisation,
-        generator=generator,
-    )
+    network = network_from(recipe, mapping.features, 4, generator)
     return InverseRenderingTask(recipe, scene, Field(mapping, network).to(device), device)
 
 

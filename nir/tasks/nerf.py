@@ -18,11 +18,13 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from nir.data.scenes import Scene, load_blender, load_llff
+from nir.data.spaces import load_spaces
 from nir.errors import InputError
 from nir.fields_radiance import RadianceField
 from nir.operators.volume import HierarchicalRendering, RenderSettings, render_rays
 from nir.random import generator_for
 from nir.recipes.nerf import NerfRecipe
+from nir.recipes.nex import NexRecipe
 from nir.tasks.contract import Task
 from nir.tasks.nerf_predictions import Renderer, predict_nearest_views, predict_scene
 from nir.tasks.nerf_rays import RayBatch, TrainingRays, bounds_of
@@ -46,6 +48,8 @@ def load_scene_for(recipe: NerfRecipe, subject: Path) -> Scene:
             downscale=recipe.shrink,
             test_skip=recipe.test_skip,
         )
+    elif (Path(subject) / "models.json").is_file():
+        scene = load_spaces(subject, downscale=recipe.shrink)
     else:
         scene = load_llff(subject, factor=recipe.shrink)
     if not recipe.train_views:
@@ -218,7 +222,7 @@ class NerfTask(Task):
 class NearestViewTask(Task):
     """The baseline without a model: each view is answered by the photograph taken nearest to it."""
 
-    def __init__(self, recipe: NerfRecipe, subject: Path, scene: Scene) -> None:
+    def __init__(self, recipe: NerfRecipe | NexRecipe, subject: Path, scene: Scene) -> None:
         self.recipe, self.subject, self.scene = recipe, subject, scene
         self.field = nn.Module()
 

@@ -47,8 +47,12 @@ def inspect(task: NerfTask, renderer: Renderer, predictions: Predictions) -> Non
     points = chosen.points(depths[:, None])[:, 0]
     normals = _normals(task, points, chosen.view_directions)
     light = _light_of(task, points, normals)
-    variation = light.std(dim=(1,)).mean(dim=-1)
-    dull, glossy = int(variation.argmin()), int(variation.argmax())
+    variation = light.std(dim=1).mean(dim=-1)
+    # At edges a pixel mixes colours, and its ray may end on what looks like the background.
+    is_surface = (light.mean(dim=1) - background).abs().amax(-1) > 0.15
+    marked = is_surface if bool(is_surface.any()) else torch.ones_like(is_surface)
+    dull = int(variation.masked_fill(~marked, torch.inf).argmin())
+    glossy = int(variation.masked_fill(~marked, -torch.inf).argmax())
     places = torch.stack([rows, columns], dim=-1)
     _write_ray(task, chosen[glossy : glossy + 1], places[glossy], predictions)
     discs = [_disc(task, points[i], normals[i]) for i in (dull, glossy)]

@@ -26,21 +26,23 @@ from nir.operators.occupancy import OccupancyGrid, box_of_rays
 from nir.operators.volume import RenderedImage, render_image
 from nir.predictions import Predictions
 from nir.recipes.nerf import NerfRecipe
+from nir.recipes.nex import NexRecipe
 from nir.tasks.nerf_surface import predict_surface
 
 if TYPE_CHECKING:
     from nir.tasks.nerf import NearestViewTask, NerfTask
     from nir.tasks.scene_representation import SceneRepresentationTask
 
-VIEW_METRICS = ("psnr_8bit", "ssim_tf")
+VIEW_METRICS = ("psnr_8bit", "ssim_tf", "ssim_skimage_gauss_r2", "gradient_psnr")
 SYNTHETIC_SCENES = {"chair", "drums", "ficus", "hotdog", "lego", "materials", "mic", "ship"}
 LLFF_SCENES = {"fern", "flower", "fortress", "horns", "leaves", "orchids", "room", "trex"}
+SHINY_SCENES = {"cd", "crest", "food", "giants", "lab", "pasta", "seasoning", "tools"}
 FRAMES_PER_SECOND = 24
 KEPT_VIEWS = 4
 """So many views' depth and error are kept for figures; the metrics see all."""
 
 
-def protocol_of(scene: Scene, recipe: NerfRecipe) -> str:
+def protocol_of(scene: Scene, recipe: NerfRecipe | NexRecipe) -> str:
     """The protocol of a scene's numbers: which pixels are compared with what."""
     width, height = scene.images.shape[2], scene.images.shape[1]
     tested = len(scene.splits["test"])
@@ -48,6 +50,12 @@ def protocol_of(scene: Scene, recipe: NerfRecipe) -> str:
         return f"nerf-synthetic-{width}-{recipe.background}-{tested}"
     if scene.layout == "llff" and scene.name in LLFF_SCENES:
         return f"llff-{recipe.shrink}-raw-hold8"
+    if scene.layout == "llff" and scene.name.removesuffix("_undistorted") in LLFF_SCENES:
+        return f"nex-llff-undist-{width}"
+    if scene.layout == "spaces":
+        return f"nex-spaces-{width}-{len(scene.splits['train'])}"
+    if scene.layout == "llff" and scene.name in SHINY_SCENES:
+        return f"nex-shiny-{width}"
     return f"{scene.name.replace('_', '-')}-{width}x{height}-{recipe.background}-{tested}"
 
 
@@ -150,8 +158,10 @@ def compare_view(
     photograph = task.scene.images[task.scene.splits["test"][number]]
     metrics = (*VIEW_METRICS, "lpips_vgg") if task.recipe.perceptual else VIEW_METRICS
     found, true = (np.clip(p, 0, 1).astype(np.float16) for p in (predicted, photograph))
-    predictions.compare(f"test-{number:03d}", found, true, metrics=metrics, split="test")
-    if truth is not None and truth.glossy[number].any():
+    by_angle = task.recipe.by_angle
+    split = split_by_angle(task.scene, number) if by_angle else "test"
+    predictions.compare(f"test-{number:03d}", found, true, metrics=metrics, split=split)
+    if not by_angle and truth is not None and truth.glossy[number].any():
         glossy = truth.glossy[number]
         predictions.compare(
             f"glossy-{number:03d}",
@@ -160,6 +170,19 @@ def compare_view(
             metrics=("psnr_8bit",),
             split="glossy",
         )
+
+
+def split_by_angle(scene: Scene, number: int) -> str:
+    """The split of a test view in sweeps over the angle: "20 degrees", to the nearest five."""
+    return f"{5 * round(angle_to_training_views(scene, number) / 5)} degrees"
+
+
+def angle_to_training_views(scene: Scene, number: int) -> float:
+    """Degrees between where a test view looks and where the training views look on average."""
+    directions = scene.cameras.view_directions
+    mean = directions[scene.splits["train"]].mean(0)
+    cosine = directions[scene.splits["test"][number]] @ mean / np.linalg.norm(mean)
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
 def compare_depth(
@@ -217,25 +240,35 @@ def truth_of(
 
 def write_videos(renderer: Renderer, out: Path, count: int) -> None:
     """Write path.mp4 and path-depth.mp4 along a closed path: a spiral, or an orbit."""
-    from matplotlib import colormaps
-
     scene = renderer.scene
+    along = path_past(scene, count)
+    views = [renderer.render(along, frame) for frame in range(count)]
+    nearness = [
+        (view.opacity * (1 - view.depth) if scene.ndc else view.disparity).numpy() for view in views
+    ]
+    write_films(out, [view.colour.float().numpy() for view in views], nearness)
+
+
+def path_past(scene: Scene, count: int) -> Cameras:
+    """Cameras along a closed path: LLFF's spiral, or an orbit around what is surrounded."""
     cameras = scene.cameras[scene.splits["train"]]
     path = (
         spiral(cameras, near=scene.near, far=scene.far, count=count)
         if scene.ndc
         else orbit_among(cameras, count)
     )
-    along = Cameras(path, scene.cameras.intrinsics)
-    views = [renderer.render(along, frame) for frame in range(count)]
-    colours = [view.colour.float().numpy() for view in views]
-    # Near is bright; what the ray misses is dark.
-    nearness = [
-        (view.opacity * (1 - view.depth) if scene.ndc else view.disparity).numpy() for view in views
-    ]
+    return Cameras(path, scene.cameras.intrinsics)
+
+
+def write_films(
+    out: Path, colours: list[NDArray[np.floating]], nearness: list[NDArray[np.floating]]
+) -> None:
+    """Write path.mp4 and path-depth.mp4; near is bright, what the ray misses is dark."""
+    from matplotlib import colormaps
+
     low, high = np.percentile(nearness, [2, 98])
     shades = [np.clip((near - low) / max(high - low, 1e-9), 0, 1) for near in nearness]
     depths = [colormaps["inferno"](shade)[..., :3].astype(np.float32) for shade in shades]
-    speed = max(1.0, min(FRAMES_PER_SECOND, count / 4))
+    speed = max(1.0, min(FRAMES_PER_SECOND, len(colours) / 4))
     write_mp4(out / "path.mp4", colours, frames_per_second=speed)
     write_mp4(out / "path-depth.mp4", depths, frames_per_second=speed)

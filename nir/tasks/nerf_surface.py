@@ -113,7 +113,8 @@ def predict_surface(task: NerfTask, renderer: Renderer, predictions: Predictions
     centre, edge = truth.bounds.mean(axis=0), truth.extents.max()
     names = ("surface-prediction.ply", "surface-reference.ply")
     for name, surface in zip(names, (mesh, truth), strict=True):
-        unit = trimesh.Trimesh((surface.vertices - centre) / edge, surface.faces, process=False)
+        unit = surface.copy()
+        unit.vertices = (surface.vertices - centre) / edge
         (folder / name).write_bytes(unit.export(file_type="ply"))
     predictions.items.append(
         Item(

@@ -8,6 +8,7 @@ near the surface ("hard").
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,8 @@ from nir.data.shape_sampling import (
 )
 from nir.data.shapes import Shape, normalised, read_shape
 from nir.encodings import FourierFeatures
-from nir.fields import Field, encoding_from
-from nir.networks import MLP, parameter_count
+from nir.fields import Field, encoding_from, network_from
+from nir.networks import parameter_count
 from nir.predictions import Predictions
 from nir.random import seed_of
 from nir.recipes.occupancy_field import OccupancyFieldRecipe
@@ -69,23 +70,9 @@ def build(
     """Build the task for the mesh at `subject`."""
     shape, _ = normalised(read_shape(subject), "fourier_features")
     mapping = mapping_from(recipe, generator)
-    network = MLP(
-        mapping.features,
-        1,
-        width=recipe.width,
-        hidden_layers=recipe.hidden_layers,
-        activation=recipe.activation,
-        initialisation=recipe.initialisation,
-        generator=generator,
-    )
-    pool = None
-    if recipe.pool_points:
-        seed = int(torch.randint(2**31, (), generator=generator))
-        drawn = occupancy_samples(
-            shape, recipe.pool_points, np.random.default_rng(seed), box=box_around(shape)
-        )
-        pool = _on(device, drawn)
-    return OccupancyFieldTask(recipe, shape, Field(mapping, network).to(device), pool)
+    network = network_from(recipe, mapping.features, 1, generator)
+    seed = int(torch.randint(2**31, (), generator=generator))
+    return OccupancyFieldTask(recipe, shape, Field(mapping, network).to(device), pool_seed=seed)
 
 
 def _on(device: torch.device, samples: OccupancySamples) -> Points:
@@ -99,27 +86,33 @@ class OccupancyFieldTask(Task):
     """Classifies points as inside or outside."""
 
     def __init__(
-        self, recipe: OccupancyFieldRecipe, shape: Shape, field: Field, pool: Points | None
+        self, recipe: OccupancyFieldRecipe, shape: Shape, field: Field, *, pool_seed: int
     ) -> None:
         self.recipe = recipe
         self.shape = shape
         self.field = field
-        self.pool = pool
+        self.pool_seed = pool_seed
         self.device = next(field.parameters()).device
+
+    @cached_property
+    def pool(self) -> Points:
+        """Points from which batches are drawn; prediction does without them."""
+        return self._drawn(self.recipe.pool_points, self.pool_seed)
+
+    def _drawn(self, count: int, seed: int) -> Points:
+        generator = np.random.default_rng(seed)
+        box = box_around(self.shape)
+        return _on(self.device, occupancy_samples(self.shape, count, generator, box=box))
 
     def batch(self, step: int, generator: Generator) -> Points:
         """Draw points uniform in the shape's box, or from those drawn at the start."""
-        count = self.recipe.batch_points
-        if self.pool is not None:
-            chosen = torch.randint(
-                len(self.pool.points), (count,), generator=generator, device=generator.device
-            )
-            return Points(self.pool.points[chosen], self.pool.inside[chosen])
-        numbers = torch.randint(2**31, (), generator=generator, device=generator.device)
-        drawn = occupancy_samples(
-            self.shape, count, np.random.default_rng(int(numbers)), box=box_around(self.shape)
-        )
-        return _on(self.device, drawn)
+        count, device = self.recipe.batch_points, generator.device
+        if self.recipe.pool_points:
+            pool = self.pool
+            chosen = torch.randint(len(pool.points), (count,), generator=generator, device=device)
+            return Points(pool.points[chosen], pool.inside[chosen])
+        seed = torch.randint(2**31, (), generator=generator, device=device)
+        return self._drawn(count, int(seed))
 
     def losses(self, batch: Points) -> dict[str, Tensor]:
         """Cross-entropy of the logit."""

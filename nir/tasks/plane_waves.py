@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
+from torch.utils.checkpoint import checkpoint
 
 from nir.data.generated_signals import read_signals
 from nir.encodings import ffn_positional
@@ -19,8 +20,11 @@ from nir.ensembles import Ensemble, member_losses
 from nir.errors import InputError
 from nir.metrics.image import psnr_of_mse
 from nir.predictions import Predictions
-from nir.recipes.signals import PlaneWavesRecipe
+from nir.recipes.signals import EncodedPlaneRecipe, PlaneWavesRecipe
 from nir.tasks.contract import Task
+
+NUMBERS_KEPT = 2**28  # encoded coordinates of all members: 1 GiB; more are not kept
+POINTS_AT_ONCE = 2048  # bounds the memory then, not the result
 
 
 def build(
@@ -33,14 +37,7 @@ def build(
     waves = waves[:: waves.shape[0] // recipe.angles, : recipe.radii]
     waves = (waves * recipe.period_scale).round().reshape(-1, 2)
     members = len(waves) * recipe.initialisations
-    frequencies = torch.cat(
-        [_frequencies(recipe, generator).expand(len(waves), -1, -1)] * recipe.initialisations
-        if recipe.encoding == "positional"
-        else [
-            _frequencies(recipe, generator).expand(len(waves), -1, -1)
-            for _ in range(recipe.initialisations)
-        ]
-    )
+    frequencies = member_frequencies(recipe, len(waves), recipe.period_scale, generator)
     field = Ensemble(
         seeds=torch.randint(2**31, (members,), generator=generator).tolist(),
         wave_vectors=2 * math.pi * frequencies,
@@ -51,16 +48,27 @@ def build(
     return PlaneWavesTask(recipe, waves.to(device), field.to(device))
 
 
-def _frequencies(recipe: PlaneWavesRecipe, generator: Generator) -> Float[Tensor, "m 2"]:
-    """One draw of Gaussian frequencies, or those of the positional encoding."""
+def member_frequencies(
+    recipe: EncodedPlaneRecipe, pictures: int, scale: float, generator: Generator
+) -> Float[Tensor, "members m 2"]:
+    """The encoding's frequencies times `scale`, one draw for each initialisation of all pictures.
+
+    Members stand in the order initialisation, picture. The positional encoding draws nothing.
+    """
+    drawn = [_frequencies(recipe, scale, generator) for _ in range(recipe.initialisations)]
+    return torch.cat([frequencies.expand(pictures, -1, -1) for frequencies in drawn])
+
+
+def _frequencies(
+    recipe: EncodedPlaneRecipe, scale: float, generator: Generator
+) -> Float[Tensor, "m 2"]:
     if recipe.encoding == "gaussian":
-        drawn = torch.randn(recipe.features, 2, generator=generator)
-        return drawn * recipe.bandwidth * recipe.period_scale
+        return torch.randn(recipe.features, 2, generator=generator) * recipe.bandwidth * scale
     encoding = ffn_positional(
         2,
         count=recipe.features,
         log2_bandwidth=recipe.log2_bandwidth,
-        frequency_scale=recipe.period_scale,
+        frequency_scale=scale,
     )
     return encoding.wave_vectors / (2 * math.pi)
 
@@ -75,8 +83,10 @@ class PlaneWavesTask(Task):
         axis = torch.arange(recipe.resolution, device=waves.device) / recipe.resolution
         grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1)
         self.whole = grid.reshape(-1, 2)
-        self.encoded = field.encode(grid[::2, ::2].reshape(-1, 2))
-        self.values = self._values(grid[::2, ::2].reshape(-1, 2))
+        self.points = grid[::2, ::2].reshape(-1, 2)
+        self.values = self._values(self.points)
+        numbers = field.members * len(self.points) * field.inputs
+        self.encoded = field.encode(self.points) if numbers <= NUMBERS_KEPT else None
 
     def _values(self, points: Float[Tensor, "points 2"]) -> Float[Tensor, "members points 1"]:
         """cos(2 pi w.v) of every wave, repeated for every initialisation."""
@@ -89,8 +99,17 @@ class PlaneWavesTask(Task):
 
     def losses(self, batch: Tensor) -> dict[str, Tensor]:
         """1/2 mean of squares of every member, summed."""
-        fitted = torch.tanh(self.field.evaluate(self.encoded))
-        return {"value": member_losses(fitted, batch, "half_mean").sum()}
+        if self.encoded is not None:
+            fitted = torch.tanh(self.field.evaluate(self.encoded))
+            return {"value": member_losses(fitted, batch, "half_mean").sum()}
+        parts = zip(self.points.split(POINTS_AT_ONCE), batch.split(POINTS_AT_ONCE, 1), strict=True)
+        # Activations of all points at once fill tens of GiB: each part's are computed again on the
+        # way back.
+        sums = [checkpoint(self._half_squares, *part, use_reentrant=False) for part in parts]
+        return {"value": torch.stack(sums).sum() / len(self.points)}
+
+    def _half_squares(self, points: Tensor, values: Tensor) -> Tensor:
+        return member_losses(torch.tanh(self.field(points)), values, "half_sum").sum()
 
     @torch.no_grad()
     def predict(self, out: Path) -> None:
@@ -115,7 +134,7 @@ class PlaneWavesTask(Task):
     def _errors_on_whole_grid(self) -> Float[Tensor, " members"]:
         """Mean squared errors, summed over chunks that bound the memory."""
         total = torch.zeros(self.field.members, device=self.whole.device)
-        for points in self.whole.split(2048):
+        for points in self.whole.split(POINTS_AT_ONCE):
             fitted = torch.tanh(self.field(points))
             total += (fitted - self._values(points)).square().sum((1, 2))
         return total.cpu() / len(self.whole)

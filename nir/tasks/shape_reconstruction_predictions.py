@@ -14,10 +14,11 @@ import numpy as np
 import torch
 import trimesh
 from jaxtyping import Float
+from torch import Tensor
 
 from nir.data.shape_collections import ShapeBatches
 from nir.data.shape_preparation import voxels_of
-from nir.data.shape_views import portrait, write_glb
+from nir.data.shape_views import portrait, write_glb, write_turntable
 from nir.files import written_whole
 from nir.geometry.surfaces import sample_surface
 from nir.geometry.voxels import block_surface, inside_voxels
@@ -29,7 +30,7 @@ from nir.tasks.shape_occupancy import mesh_of, occupancies
 
 WITHOUT_VOLUME = ("point_set", "atlasnet")
 """Methods whose surfaces enclose nothing."""
-POINT_SIZE = 0.008
+POINT_SIZE = 0.012
 """Half the size of the diamonds that stand for points in pictures."""
 
 
@@ -111,10 +112,20 @@ def _show(
     pictures = [_input_picture(inputs, task.recipe.input, size) for inputs in seen[:count]]
     if pictures[0] is not None:
         predictions.array("shown-input", np.stack(pictures))
-    first = next((s for s in surfaces if isinstance(s, trimesh.Trimesh) and len(s.faces)), None)
-    if first is not None:
-        with written_whole(predictions.folder / "reconstruction.glb") as temporary:
-            write_glb(temporary, first)
+    _turn(predictions.folder, task, names[0], surfaces[0])
+
+
+def _turn(folder: Path, task: Any, name: str, surface: Surface) -> None:
+    """The first shape as a model to turn, and a film of it beside the truth."""
+    if not isinstance(surface, trimesh.Trimesh) or len(surface.faces) == 0:
+        return
+    with written_whole(folder / "reconstruction.glb") as temporary:
+        write_glb(temporary, surface)
+    frames = task.recipe.turntable_frames
+    if frames and "faces" in task.collection.arrays(name):
+        surfaces = [task.collection.as_trimesh(name), surface]
+        with written_whole(folder / "truth_and_reconstruction.mp4") as temporary:
+            write_turntable(temporary, surfaces, frames=frames, size=task.recipe.shown_pixels)
 
 
 def _picture(surface: Surface, size: int) -> np.ndarray:
@@ -192,5 +203,10 @@ def _show_samples(predictions: Predictions, task: Any) -> None:
     predictions.array("shown-samples", np.stack(pictures))
 
 
-def _decoded(decoder, code, latent, points):
+def _decoded(
+    decoder: torch.nn.Module,
+    code: Float[Tensor, "1 c"],
+    latent: Float[Tensor, "1 z"],
+    points: Float[Tensor, "points 3"],
+) -> Float[Tensor, " points"]:
     return decoder(points[None], code, latent)[0]

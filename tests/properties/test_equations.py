@@ -119,6 +119,16 @@ def test_the_window_of_times_grows_and_the_last_points_are_initial(tmp_path):
     assert late.coordinates[:, 1:].abs().max() <= 1
 
 
+def test_later_points_near_the_source_are_within_its_radius_and_not_at_the_start(tmp_path):
+    task = wave_task(tmp_path, later_near_points=30, near_radius=0.2)
+    batch = task.batch(9, torch.Generator().manual_seed(0))
+    near, others = batch.coordinates[:30], batch.coordinates[30:40]
+    assert (near[:, 1:].norm(dim=1) <= 0.2).all()
+    assert (near[:, 0] > 0).all()
+    assert not batch.is_initial[:30].any()
+    assert others[:, 1:].norm(dim=1).max() > 0.2
+
+
 def test_the_published_weights_are_those_of_the_published_sums():
     """N / 10 and N / 100 on sums over 2000 initial points, against a sum over N points."""
     recipe = WaveRecipe()

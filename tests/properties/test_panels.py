@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
+import trimesh
 
 from nir.errors import InputError
 from nir.reporting.panels import write_panel
@@ -74,3 +76,21 @@ def test_an_unknown_panel_names_the_nearest(experiment):
     plan, metrics, folder = experiment
     with pytest.raises(InputError, match="bandwidth_sliders"):
         write_panel("bandwidth_slider", plan, metrics=metrics, results=folder, out=folder / "x")
+
+
+def test_models_stand_in_the_page_and_large_ones_are_named(experiment, monkeypatch):
+    plan, metrics, folder = experiment
+    ball = trimesh.creation.icosphere(subdivisions=1).export(file_type="glb")
+    for run, name in zip(plan["runs"][1:], ("decoded", "truth"), strict=False):
+        (folder / run["place"] / f"predictions/{name}.glb").write_bytes(ball)
+    out = folder / "models.html"
+    write_panel("turning_models", plan, metrics=metrics, results=folder, out=out)
+    page = out.read_text(encoding="utf-8")
+    embedded = json.loads(re.search(r'id="models">(.*?)</script>', page).group(1))
+    assert [base64.b64decode(model) for model in embedded] == [ball, ball]
+    assert page.count("<canvas") == 2
+    assert "narrow: decoded" in page
+    assert "http" not in page
+    monkeypatch.setattr("nir.reporting.panels.MODEL_BYTES_AT_MOST", 10)
+    write_panel("turning_models", plan, metrics=metrics, results=folder, out=out)
+    assert "narrow: decoded: too large" in out.read_text(encoding="utf-8")

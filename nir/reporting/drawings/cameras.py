@@ -100,7 +100,7 @@ def _draw_in_space(axis, frusta, points, colours, low, high) -> None:
     axis.add_collection3d(Line3DCollection(edges, colors=COLOURS[1], linewidths=0.7))
     corners = np.sort(np.stack([low, high])[:, order] * flip, axis=0)
     axis.set(xlim=corners[:, 0], ylim=corners[:, 1], zlim=corners[:, 2])
-    axis.set_box_aspect(np.ptp(corners, axis=0), zoom=1.25)
+    axis.set_box_aspect(np.ptp(corners, axis=0), zoom=1.05)
     axis.view_init(elev=22, azim=-62)
     axis.set_axis_off()
     axis.set_title(f"{len(frusta)} cameras, {len(points)} points")

@@ -166,3 +166,23 @@ def bandwidth_choice(results: Results) -> Figure:
     criteria.set_ylim(-0.2, 4)
     criteria.set_ylabel("criterion above its lowest value")
     return figure
+
+
+def sparse_embedding(results: Results) -> Figure:
+    """PSNR of the whole picture over the number of frequencies, a line for each depth (fig. 6)."""
+    runs = list(results.runs(subject=results.subjects[0]))
+    figure, axis = plt.subplots(figsize=(5.4, 3.4), layout="constrained")
+    depths = sorted({run["recipe"]["hidden_layers"] for run in runs})
+    for index, depth in enumerate(depths):
+        own = [run for run in runs if run["recipe"]["hidden_layers"] == depth]
+        own.sort(key=lambda run: run["recipe"]["features"])
+        counts = [run["recipe"]["features"] for run in own]
+        quality = [results.value(run, "psnr_float", "whole") for run in own]
+        label = f"{depth + 2} layers"
+        axis.plot(counts, quality, "o-", ms=4, color=colour(index), label=label)
+    axis.set_xscale("log", base=2)
+    axis.xaxis.set_major_formatter(lambda value, _position: f"{value:g}")
+    axis.set_xlabel("frequencies in the mapping")
+    axis.set_ylabel("PSNR of all pixels (dB)")
+    axis.legend()
+    return figure

@@ -27,21 +27,25 @@ def frame_rates(results: Results) -> Figure:
     run = next(results.runs())
     rates = {way: results.value(run, "frames_per_second", way) for way in WAYS}
     rates = {way: rate for way, rate in rates.items() if np.isfinite(rate)}
-    figure, axis = plt.subplots(figsize=(7.2, 0.5 * len(rates) + 1.2))
+    figure, axis = plt.subplots(figsize=(5.4, 0.42 * len(rates) + 0.9))
     for row, (way, rate) in enumerate(rates.items()):
         axis.barh(row, rate, left=0, color=colour(list(WAYS).index(way)), height=0.62, zorder=2)
         axis.annotate(
-            f" {_told(rate)}{_quality(results, run, way)}", (rate, row), va="center", fontsize=8.5
+            f"{_told(rate)}{_quality(results, run, way)}",
+            (1.01, row),
+            xycoords=axis.get_yaxis_transform(),
+            va="center",
+            fontsize=8.5,
         )
     _mark_published(axis, list(rates))
     axis.set_xscale("log")
     values = [*rates.values(), *PUBLISHED.values()]
-    axis.set_xlim(min(values) / 3, max(values) * 120)
+    axis.set_xlim(min(values) / 3, max(values) * 2)
     axis.set_yticks(range(len(rates)), [WAYS[way] for way in rates])
     axis.invert_yaxis()
     axis.grid(axis="y", visible=False)
     axis.set_xlabel("frames a second")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.4, -0.24))
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1))
     return figure
 
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from nir.reporting.drawings.tiles import paired_rows
 from nir.reporting.results import Results, psnr
 from nir.reporting.style import colour
 
@@ -16,18 +17,8 @@ COLUMN_INCHES = 1.75
 
 def reconstructions(results: Results) -> Figure:
     """Each subject in two rows: the reconstruction (of a volume: its middle), and its error."""
-    subjects = results.subjects
-    columns = 2 + max(len(list(results.runs(subject=s))) for s in subjects)
-    figure, axes = plt.subplots(
-        2 * len(subjects),
-        columns,
-        figsize=(COLUMN_INCHES * columns, 2.15 * COLUMN_INCHES * len(subjects)),
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis in axes.flat:
-        axis.axis("off")
-    for pictures, errors, subject in zip(axes[0::2], axes[1::2], subjects, strict=True):
+    figure, rows = paired_rows(results, before=2, column_inches=COLUMN_INCHES)
+    for pictures, errors, subject in rows:
         runs = list(results.runs(subject=subject))
         _show(pictures[0], results.array(runs[0], "measured"), "measured", stretched=True)
         truth = _plane(results.array(runs[0], "reconstruction-reference"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from nir.reporting.results import Results
@@ -42,7 +44,8 @@ def views(results: Results) -> Figure:
         for column, run in enumerate(runs, start=1):
             shown = results.array(run, "test-000-prediction").astype(np.float32)
             quality = results.value(run, "psnr_8bit", "test")
-            _picture(rows[0, column], shown, f"{run['label']}\n{quality:.2f} dB")
+            label = textwrap.fill(run["label"], 22)
+            _picture(rows[0, column], shown, f"{label}\n{quality:.2f} dB")
             error = np.abs(shown - truth).mean(axis=-1)
             rows[1, column].imshow(error, cmap="magma", vmin=0, vmax=ERROR_SHOWN)
             if results.has_array(run, "depth-000-prediction"):
@@ -129,7 +132,9 @@ def light_of_points(results: Results) -> Figure:
     for index, name in enumerate(("dullest", "glossiest")):
         row, column = pixels[index]
         axes[0].plot(column, row, "o", color=colour(index), markersize=9, markeredgecolor="white")
-        axes[index + 1].imshow(np.clip(discs[index], 0, 1))
+        axes[index + 1].imshow(np.clip(discs[index], 0, 1), interpolation="bilinear")
+        rim = (len(discs[index]) - 1) / 2
+        axes[index + 1].add_patch(Circle((rim, rim), rim, fill=False, color="#999999"))
         axes[index + 1].set_title(f"the {name}, by viewing direction", color=colour(index))
     for axis in axes:
         axis.axis("off")
@@ -146,7 +151,13 @@ def positional_encoding(results: Results) -> Figure:
         axis.plot(v, np.cos(turns * v), color=colour(octave), linestyle=":", linewidth=1)
         value = np.sin(turns * 0.125)
         axis.plot(0.125, value, "o", color="#333333")
-        axis.annotate(f"{value:.3f}", (0.125, value), (8, -12), textcoords="offset points")
+        axis.annotate(
+            f"{value:.3f}",
+            (0.125, value),
+            (9, -14),
+            textcoords="offset points",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+        )
         axis.set_title(f"sin({2**octave if octave else ''}πv), dotted: cos")
         axis.set_xlabel("v")
     return figure

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nir.reporting.results import Results
 from nir.reporting.style import colour
 
-PANEL_INCHES = 1.35
+PANEL_INCHES = 1.5
 SHAPES_SHOWN = 6
 
 
@@ -57,7 +57,7 @@ def _pictures(rows: list[tuple[str, NDArray]]) -> Figure:
         columns,
         figsize=(PANEL_INCHES * columns + 0.9, PANEL_INCHES * len(rows)),
         squeeze=False,
-        gridspec_kw={"wspace": 0.02, "hspace": 0.04},
+        gridspec_kw={"wspace": 0.0, "hspace": 0.0},
     )
     for of_row, (label, pictures) in zip(axes, rows, strict=True):
         for axis in of_row:
@@ -112,6 +112,7 @@ def _bars(axis: Axes, results: Results, runs: list[dict], metric: str) -> None:
         axis.bar_label(bars, fmt="%.3f", fontsize=7.5, padding=1)
     axis.set_xticks(range(2), ["uniform samples", "near the surface"])
     axis.grid(axis="x", visible=False)
+    axis.set_axisbelow(True)
     axis.margins(y=0.12)
 
 
@@ -138,6 +139,12 @@ def shape_memory(results: Results) -> Figure:
             )
         axis.set_xscale("log")
         axis.set_yscale("log")
+        budgets = sorted({b for run in results.runs() for b in run["recipe"].get("budgets", ())})
+        axis.set_xticks([b / 1024 for b in budgets], [f"{b / 1024:g}" for b in budgets])
+        axis.set_xticks([], minor=True)
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("{x:g}")
+        axis.tick_params(axis="y", which="minor", labelsize=7)
         axis.set_xlabel("size (KiB)")
         axis.set_title(subject.replace("_", " "))
     axes[0, 0].set_ylabel("Chamfer-L1 (% of the longest edge)")

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nir.reporting.drawings.pictures import most_detailed_window
+from nir.reporting.drawings.tiles import paired_rows
 from nir.reporting.results import Results
 
 COLUMN_INCHES = 1.85
@@ -27,7 +28,7 @@ def sections(results: Results) -> Figure:
     )
     for row, subject in zip(axes, subjects, strict=True):
         runs = list(results.runs(subject=subject))
-        _section(row[0], results.array(runs[0], "section-reference"), "ground truth")
+        _section(row[0], results.array(runs[0], "section-reference"), _named(subject))
         for axis, run in zip(row[1:], runs, strict=False):
             near = results.value(run, "iou_points", "near surface")
             title = f"{run['label']}\nIoU near the surface {near:.3f}"
@@ -35,6 +36,10 @@ def sections(results: Results) -> Figure:
         for axis in row[1 + len(runs) :]:
             axis.axis("off")
     return figure
+
+
+def _named(subject: str) -> str:
+    return f"{subject.replace('_', ' ')}\nground truth"
 
 
 def _section(axis: Axes, values: NDArray, title: str) -> None:
@@ -47,18 +52,8 @@ def _section(axis: Axes, values: NDArray, title: str) -> None:
 
 def tested_views(results: Results) -> Figure:
     """The first tested view of each subject, whole and in a detail."""
-    subjects = results.subjects
-    columns = 1 + max(len(list(results.runs(subject=s))) for s in subjects)
-    figure, axes = plt.subplots(
-        2 * len(subjects),
-        columns,
-        figsize=(COLUMN_INCHES * columns, 2.15 * COLUMN_INCHES * len(subjects)),
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis in axes.flat:
-        axis.axis("off")
-    for whole, detail, subject in zip(axes[0::2], axes[1::2], subjects, strict=True):
+    figure, rows = paired_rows(results, before=1, column_inches=COLUMN_INCHES)
+    for whole, detail, subject in rows:
         runs = list(results.runs(subject=subject))
         truth = results.array(runs[0], "view-0-reference")
         window = most_detailed_window(truth)

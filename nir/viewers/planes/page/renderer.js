@@ -39,7 +39,8 @@ export class Renderer {
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
     const levels = (files) => files.map((file) => bytes.get(file.name));
     const numbers = (file) => [new Uint32Array(bytes.get(file.name).buffer)];
-    this.texture(0, "alpha_pages", [gl.R8, gl.RED, gl.UNSIGNED_BYTE], alpha, 1, levels(alpha.files));
+    this.texture(0, "alpha_pages", [gl.R8, gl.RED, gl.UNSIGNED_BYTE],
+      alpha, 1, levels(alpha.files));
     this.texture(1, "base_pages", [gl.RGB8, gl.RGB, gl.UNSIGNED_BYTE],
       base, 1, levels(base.files));
     this.texture(2, "coefficient_pages", [gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE],
