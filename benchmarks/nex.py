@@ -49,7 +49,7 @@ def recipes(device: torch.device) -> dict[str, NexRecipe]:
         rays_from_one_view=False,
         transparency=3.0,
     )
-    paper = NexRecipe(shrink=1, margin=22, rays=8000 if on_gpu else 120)
+    paper = NexRecipe(shrink=1, margin=22, rays=8000 if on_gpu else 30)
     return {"quick": quick, "paper": paper}
 
 

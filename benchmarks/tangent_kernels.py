@@ -6,8 +6,8 @@
 Points stand evenly on the circle (the basic mapping). Three relative errors in the Frobenius norm:
 *single*, of each network's kernel; *mean*, of the mean kernel over all networks; *correlations*,
 of K(x, y) / sqrt(K(x, x) K(y, y)), each network's kernel freed of the scale that its weights'
-norms happen to have. The first shrinks with the root of the width and grows with the depth; it is
-mostly that scale, which all entries share and which acts like a factor on the learning rate.
+norms happen to have. The first shrinks with the root of the width; a scale that all entries share
+acts like a factor on the learning rate.
 """
 
 from __future__ import annotations

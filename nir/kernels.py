@@ -224,9 +224,8 @@ def empirical_ntk(
 ) -> Float[Tensor, "n m"]:
     """J J^T of a network as it stands, averaged over its outputs; `y` is `x` when left out.
 
-    One network of four linear maps scatters round the limit of `ReluNetwork.ntk` by roughly
-    4 / sqrt(width) of it, most of which is one factor that all entries share; its
-    `kernel_correlations` come four times closer.
+    One network scatters round the limit of `ReluNetwork.ntk` by roughly 4 / sqrt(width) of it. Part
+    of that is a scale that all entries share, which `kernel_correlations` leaves out.
 
     Memory: the Jacobian of two groups of `points_at_once` points, that is
     2 * points_at_once * outputs * parameters numbers.

@@ -32,7 +32,7 @@ class Material:
     lamp's image. mirror: reflectance at normal incidence. `tint` colours highlight and mirror.
     iridescence: share of the light that a grating of fine lines (along the solid's y) sends in
     colours which turn with the eye, as a compact disc does; the picture's brightness shifts the
-    lines, 1 by a whole line, so that no other geometry looks the same.
+    lines, 1 by a whole line.
     """
 
     picture: Float[np.ndarray, "rows columns 3"]

@@ -75,7 +75,9 @@ class Method(nn.Module):
 class VoxelMethod(Method):
     """3D-R2N2 for one view: voxels of the cube of side 1, cross-entropy (im2mesh/r2n2)."""
 
-    def __init__(self, recipe, encoder, generator: Generator) -> None:
+    def __init__(
+        self, recipe: ShapeReconstructionRecipe, encoder: nn.Module, generator: Generator
+    ) -> None:
         super().__init__(recipe, encoder)
         self.decoder = VoxelDecoder(
             code_size=encoder.code_size, width=recipe.voxel_width, generator=generator
@@ -101,7 +103,9 @@ class VoxelMethod(Method):
 class PointSetMethod(Method):
     """PSGN: a set of points, squared Chamfer distance; it has no surface (im2mesh/psgn)."""
 
-    def __init__(self, recipe, encoder, generator: Generator) -> None:
+    def __init__(
+        self, recipe: ShapeReconstructionRecipe, encoder: nn.Module, generator: Generator
+    ) -> None:
         super().__init__(recipe, encoder)
         self.decoder = PointSetDecoder(
             code_size=encoder.code_size,
@@ -123,7 +127,9 @@ class PointSetMethod(Method):
 class AtlasMethod(Method):
     """AtlasNet: bent squares, or one sphere; squared Chamfer distance (Groueix et al. 2018)."""
 
-    def __init__(self, recipe, encoder, generator: Generator) -> None:
+    def __init__(
+        self, recipe: ShapeReconstructionRecipe, encoder: nn.Module, generator: Generator
+    ) -> None:
         super().__init__(recipe, encoder)
         self.sphere = recipe.method == "atlasnet_sphere"
         self.patches = 1 if self.sphere else recipe.atlas_patches
@@ -155,7 +161,9 @@ class AtlasMethod(Method):
         if self.sphere:
             points, faces = icosphere(4)
         else:
-            points, faces = square_patch(max(2, round((self.recipe.atlas_points / 25) ** 0.5)))
+            points, faces = square_patch(
+                max(2, round((self.recipe.atlas_points / self.patches) ** 0.5))
+            )
         device = inputs["input"].device
         template = torch.from_numpy(points).float().to(device).expand(self.patches, -1, -1)
         vertices = self.decoder(self.code(inputs), template)[0].cpu().numpy()
@@ -169,7 +177,9 @@ class Pixel2MeshMethod(Method):
     Its feature maps are those of the ResNet-18 that all methods have.
     """
 
-    def __init__(self, recipe, features: nn.Module, generator: Generator) -> None:
+    def __init__(
+        self, recipe: ShapeReconstructionRecipe, features: nn.Module, generator: Generator
+    ) -> None:
         super().__init__(recipe, None)
         self.features = features
         self.decoder = Pixel2Mesh(

@@ -17,6 +17,7 @@ from nir.data.shape_sampling import padded_cube
 from nir.geometry.multiresolution import multiresolution_surface
 from nir.geometry.refinement import refined, simplified
 from nir.networks_occupancy import DECODERS, AddedCodeDecoder
+from nir.recipes.shape_reconstruction import ShapeReconstructionRecipe
 from nir.shape_encoders import PosteriorEncoder, divergence_from_standard_normal
 from nir.tasks.shape_methods import Batch, Draw, Method
 
@@ -26,7 +27,9 @@ Occupancy = Callable[[Float[Tensor, "points 3"]], Float[Tensor, " points"]]
 class OccupancyMethod(Method):
     """Occupancy Networks, with a variational code where the recipe has a `latent_size`."""
 
-    def __init__(self, recipe, encoder: nn.Module | None, generator: Generator) -> None:
+    def __init__(
+        self, recipe: ShapeReconstructionRecipe, encoder: nn.Module | None, generator: Generator
+    ) -> None:
         super().__init__(recipe, encoder)
         decoder = DECODERS[recipe.decoder]
         if encoder is None:  # the unconditional model's decoder is not normalised either
@@ -95,7 +98,9 @@ def occupancies(draw: Draw, count: int, sampling: str) -> Batch:
     return {key: torch.cat([one[key] for one in drawn], dim=1) for key in ("points", "inside")}
 
 
-def mesh_of(logit: Occupancy, recipe, device: torch.device) -> trimesh.Trimesh:
+def mesh_of(
+    logit: Occupancy, recipe: ShapeReconstructionRecipe, device: torch.device
+) -> trimesh.Trimesh:
     """MISE at the threshold, then what the recipe asks for of simplification and refinement."""
     level = math.log(recipe.threshold) - math.log(1 - recipe.threshold)
     lower, upper = padded_cube()

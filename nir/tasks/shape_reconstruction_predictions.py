@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import trimesh
 from jaxtyping import Float
+from torch import Tensor
 
 from nir.data.shape_collections import ShapeBatches
 from nir.data.shape_preparation import voxels_of
@@ -202,5 +203,10 @@ def _show_samples(predictions: Predictions, task: Any) -> None:
     predictions.array("shown-samples", np.stack(pictures))
 
 
-def _decoded(decoder, code, latent, points):
+def _decoded(
+    decoder: torch.nn.Module,
+    code: Float[Tensor, "1 c"],
+    latent: Float[Tensor, "1 z"],
+    points: Float[Tensor, "points 3"],
+) -> Float[Tensor, " points"]:
     return decoder(points[None], code, latent)[0]

@@ -12,7 +12,8 @@ from nir.data import solids, toy, toy_worlds
 from nir.data.raytracing import nearest_solid, pixel_rays, render_view
 from nir.data.scenes import load_scene
 from nir.errors import InputError
-from nir.geometry.cameras import Cameras
+from nir.geometry.cameras import Cameras, Intrinsics
+from nir.geometry.paths import look_at
 from nir.geometry.rays import rays_of_image
 
 SIZE = 48
@@ -253,3 +254,30 @@ def test_numbers_of_views_that_do_not_fit_the_layout_are_refused(tmp_path):
         toy.generate_toy_scene(tmp_path, "toy", size=2)
     with pytest.raises(InputError, match="no such file"):
         toy.read_truth(tmp_path)
+
+
+def test_the_arc_turns_by_the_angles_asked_for_and_keeps_its_distance():
+    cameras = toy_worlds.toy_arc_cameras(24, (0, 10, 40))
+    cosines = np.clip(cameras.view_directions @ cameras.view_directions[0], -1, 1)
+    np.testing.assert_allclose(np.degrees(np.arccos(cosines)), [0, 10, 40], atol=1e-5)
+    distances = np.linalg.norm(cameras.positions - toy_worlds.ROOM_CENTRE, axis=1)
+    np.testing.assert_allclose(distances, distances[0])
+
+
+def test_the_rig_tests_the_cameras_inside_it():
+    train, test = toy_worlds.toy_rig_cameras(24)
+    assert (len(train), len(test)) == (12, 4)
+    assert np.abs(test.positions[:, :2]).max() < np.abs(train.positions[:, :2]).max()
+
+
+def test_foils_change_their_colour_with_the_eye_and_count_as_glossy():
+    world = toy_worlds.toy_world_for("toy_shiny", 48, samples=1)
+    foil = world.solids[-2]
+    assert world.materials[-1].is_glossy
+    up = np.array([0.0, 1.0, 0.0])
+    places = foil.centre + np.array([[-0.4, 0.0, 5.5], [0.4, 0.0, 5.5]])
+    poses = np.stack([look_at(place, foil.centre, up) for place in places])
+    cameras = Cameras(poses, Intrinsics.centred(9, 9, 60.0))
+    left, right = (render_view(world, cameras, view, samples=1) for view in range(2))
+    assert left.glossy[4, 4]
+    assert np.abs(left.rgba[4, 4, :3] - right.rgba[4, 4, :3]).max() > 0.1
