@@ -28,6 +28,7 @@ SETS = {
     "chairs_small": ShapeSet(families=("chairs",), train=32, val=4, test=8),
     # Thick enough to be learned within seconds, on which `quick` compares reconstructions.
     "solids_small": ShapeSet(families=("sofas", "cars"), train=20, val=1, test=3),
+    "sofas_small": ShapeSet(families=("sofas",), train=16, val=2, test=6),
     "furniture_small": ShapeSet(families=("chairs", "tables", "lamps"), train=20, val=3, test=6),
     "chairs": ShapeSet(families=("chairs",), train=400, val=40, test=80),
     "families": ShapeSet(families=_ALL, train=200, val=20, test=40),
