@@ -13,7 +13,7 @@ def block_surface(voxels: Bool[np.ndarray, "x y z"]) -> Surface:
     """The boundary of occupied cells of the cube of side 1 about the origin, two triangles a side.
 
     >>> vertices, faces = block_surface(np.ones((1, 1, 1), dtype=bool))
-    >>> len(vertices), len(faces), vertices.min(), vertices.max()
+    >>> len(vertices), len(faces), float(vertices.min()), float(vertices.max())
     (8, 12, -0.5, 0.5)
     """
     corners = []

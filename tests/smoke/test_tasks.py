@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -183,5 +184,5 @@ def test_every_headline_claim_and_figure_of_an_experiment_finds_its_numbers(
         page = tmp_path / f"{panel}.html"
         write_panel(panel, plan, metrics=metrics, results=results, out=page)
         written = page.read_text(encoding="utf-8")
-        assert "data:image/png;base64," in written
+        assert re.search(r"[A-Za-z0-9+/=]{200,}", written)  # what it shows is inside, in base 64
         assert "http" not in written
