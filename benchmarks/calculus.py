@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from nir.files import write_json
-from nir.networks import MLP
+from nir.networks.mlp import MLP
 from nir.operators.calculus import (
     losses_in_chunks,
     value_and_gradient,

@@ -22,8 +22,8 @@ from benchmarks.machine import RESULTS, describe
 from nir.data.shape_sampling import padded_cube
 from nir.files import write_json
 from nir.geometry.multiresolution import multiresolution_surface
-from nir.networks_occupancy import ConditionalDecoder
-from nir.shape_encoders import ImageEncoder
+from nir.networks.occupancy import ConditionalDecoder
+from nir.networks.shape_encoders import ImageEncoder
 
 
 def held_bytes(device: torch.device) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nir.fields_radiance import RadianceField
+from nir.fields.radiance import RadianceField
 from nir.random import generator_for
 from nir.tasks.nerf import NerfTask
 from nir.tasks.nerf_rays import RayBatch

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nir.networks import MLP
+from nir.networks.mlp import MLP
 from nir.operators.planes import homographies
 from nir.tasks.nex import NexTask, TripleBatch
 

@@ -25,7 +25,7 @@ from benchmarks.machine import RESULTS, describe
 from nir.encodings import basic_features
 from nir.files import write_json
 from nir.kernels import ReluNetwork, empirical_ntk, kernel_correlations
-from nir.networks import MLP
+from nir.networks.mlp import MLP
 from nir.random import generator_for
 
 

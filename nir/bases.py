@@ -29,7 +29,7 @@ from torch import Generator, Tensor, nn
 
 from nir.encodings import nex_encoding
 from nir.errors import unknown_name
-from nir.networks import MLP
+from nir.networks.mlp import MLP
 
 
 class LearnedBasis(nn.Module):

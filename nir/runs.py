@@ -25,7 +25,7 @@ from nir.checkpoints import Checkpoints
 from nir.data.fetch import resolve_subject
 from nir.errors import InputError
 from nir.experiments import is_path, training_code
-from nir.fields_planes import PlaneField
+from nir.fields.planes import PlaneField
 from nir.files import (
     canonical_json,
     folder_written_whole,
@@ -35,7 +35,7 @@ from nir.files import (
     write_text,
     written_whole,
 )
-from nir.networks import parameter_count
+from nir.networks.mlp import parameter_count
 from nir.progress import Progress
 from nir.recipes.base import Recipe
 from nir.tasks import task_entry

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from nir.errors import InputError
 from nir.files import write_json, write_text, written_whole
-from nir.networks import parameter_count
-from nir.networks_radiance import RadianceNetwork
+from nir.networks.mlp import parameter_count
+from nir.networks.radiance import RadianceNetwork
 from nir.recipes.nerf import LlffNerfRecipe, NerfRecipe
 from nir.tasks.nerf import FieldPair
 

@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 
 from nir.data.audio import read_audio, write_wav
 from nir.errors import InputError
-from nir.fields import Field, field_from
+from nir.fields.coordinates import Field, field_from
 from nir.predictions import Predictions
 from nir.recipes.recordings import AudioRecipe
 from nir.tasks.contract import Task

@@ -22,7 +22,7 @@ from nir.bandwidth import (
     choose_by_spectrum,
     random_patches,
 )
-from nir.fields import field_from
+from nir.fields.coordinates import field_from
 from nir.kernels import Kernel, ReluNetwork, gaussian_features_limit
 from nir.predictions import Predictions
 from nir.random import generator_for

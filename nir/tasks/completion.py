@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from nir.fields import Field, field_from
+from nir.fields.coordinates import Field, field_from
 from nir.operators.calculus import value_and_gradient, value_gradient_and_hessian
 from nir.predictions import Predictions
 from nir.random import generator_for

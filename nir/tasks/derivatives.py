@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor, nn
 
-from nir.fields import field_from
+from nir.fields.coordinates import field_from
 from nir.predictions import Predictions
 from nir.recipes.poisson import DerivativesRecipe
 from nir.tasks.contract import Task

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from nir.encodings import FourierFeatures, gaussian_features
-from nir.fields import Field, field_from, network_from
+from nir.fields.coordinates import Field, field_from, network_from
 from nir.kernels import empirical_ntk
-from nir.networks import INITIALISATIONS
+from nir.networks.mlp import INITIALISATIONS
 from nir.predictions import Predictions
 from nir.recipes.first_layer import FirstLayerRecipe
 from nir.tasks.image import ImageTask, load_image

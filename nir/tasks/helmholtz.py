@@ -24,7 +24,7 @@ from nir.data.waves import (
     read_medium,
     solve_helmholtz,
 )
-from nir.fields import Field, field_from
+from nir.fields.coordinates import Field, field_from
 from nir.operators.calculus import losses_in_chunks, value_gradient_and_second_derivatives
 from nir.predictions import Predictions
 from nir.recipes.equations import HelmholtzRecipe

@@ -18,9 +18,9 @@ from torch import Generator, Tensor, nn
 
 from nir.data.images import centre_crop_square, read_image, resize_image
 from nir.data.splines import spline_derivatives
-from nir.fields import field_from
+from nir.fields.coordinates import field_from
 from nir.grids import PixelGrid
-from nir.networks import parameter_count
+from nir.networks.mlp import parameter_count
 from nir.operators.calculus import value_gradient_and_laplacian
 from nir.predictions import Predictions
 from nir.recipes.image import ImageRecipe

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from nir.fields import Field, field_from
-from nir.networks import MLP, SineLayer
+from nir.fields.coordinates import Field, field_from
+from nir.networks.mlp import MLP, SineLayer
 from nir.predictions import Predictions
 from nir.recipes.initialization import InitializationRecipe
 from nir.tasks.image import ImageTask, load_image

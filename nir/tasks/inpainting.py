@@ -16,14 +16,14 @@ from torch import Generator, Tensor
 
 from nir.data.images import centre_crop_square, read_image, resize_image
 from nir.errors import InputError
-from nir.hypernetworks import (
+from nir.networks.hyper import (
     ConvolutionEncoder,
     HyperNetwork,
     ImagePrior,
     SetEncoder,
     mean_square,
 )
-from nir.networks import MLP
+from nir.networks.mlp import MLP
 from nir.predictions import Predictions
 from nir.recipes.inpainting import PriorRecipe
 from nir.tasks.contract import Task

@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 
 from nir.data.scenes import Scene, load_blender
 from nir.encodings import FourierFeatures, Identity, ffn_positional
-from nir.fields import Field, network_from
+from nir.fields.coordinates import Field, network_from
 from nir.geometry.rays import Rays, rays_of_image
 from nir.operators.volume import composite
 from nir.predictions import Predictions

@@ -27,7 +27,7 @@ from nir.data.waves import (
     read_medium,
     solve_helmholtz,
 )
-from nir.fields import Field, field_from
+from nir.fields.coordinates import Field, field_from
 from nir.operators.calculus import losses_in_chunks
 from nir.predictions import Predictions
 from nir.recipes.inversion import InversionRecipe

@@ -23,7 +23,7 @@ from nir.data.generated_signals import read_signals
 from nir.data.signals import power_law_amplitudes
 from nir.encodings import FourierFeatures
 from nir.errors import InputError
-from nir.fields import Field
+from nir.fields.coordinates import Field
 from nir.kernels import (
     Kernel,
     ReluNetwork,
@@ -31,7 +31,7 @@ from nir.kernels import (
     departure_from_stationarity,
     empirical_ntk,
 )
-from nir.networks import MLP
+from nir.networks.mlp import MLP
 from nir.predictions import Predictions
 from nir.recipes.kernel import KernelRecipe
 from nir.spectra import (

@@ -20,7 +20,7 @@ from torch import Generator, Tensor, nn
 from nir.data.scenes import Scene, load_blender, load_llff
 from nir.data.spaces import load_spaces
 from nir.errors import InputError
-from nir.fields_radiance import RadianceField
+from nir.fields.radiance import RadianceField
 from nir.operators.volume import HierarchicalRendering, RenderSettings, render_rays
 from nir.random import generator_for
 from nir.recipes.nerf import NerfRecipe

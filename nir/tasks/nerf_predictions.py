@@ -21,7 +21,7 @@ from nir.data.video import write_mp4
 from nir.geometry.cameras import Cameras
 from nir.geometry.paths import orbit_among, spiral
 from nir.geometry.rays import Rays, depth_from_ndc, ndc_rays, rays_of_image
-from nir.networks import parameter_count
+from nir.networks.mlp import parameter_count
 from nir.operators.occupancy import OccupancyGrid, box_of_rays
 from nir.operators.volume import RenderedImage, render_image
 from nir.predictions import Predictions

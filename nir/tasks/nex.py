@@ -19,9 +19,9 @@ from torch import Generator, Tensor
 
 from nir.bases import basis_for
 from nir.data.scenes import Scene
-from nir.fields_planes import PlaneField, outputs_needed, total_variation
+from nir.fields.planes import PlaneField, outputs_needed, total_variation
 from nir.geometry.rays import Pixels, random_pixels, rays_of_batch
-from nir.networks_planes import PlaneNetwork
+from nir.networks.planes import PlaneNetwork
 from nir.operators.planes import PlaneRendering, PlaneStack, composite_planes
 from nir.random import generator_for
 from nir.recipes.nex import NexRecipe

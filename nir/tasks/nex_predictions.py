@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from nir.fields_planes import PlaneField
+from nir.fields.planes import PlaneField
 from nir.geometry.cameras import Cameras
 from nir.geometry.rays import rays_of_image
-from nir.networks import parameter_count
+from nir.networks.mlp import parameter_count
 from nir.operators.planes import composite_planes
 from nir.operators.volume import RenderedImage
 from nir.predictions import Predictions

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from nir.fields_radiance import RadianceField
+from nir.fields.radiance import RadianceField
 from nir.geometry.rays import Rays
 from nir.operators.volume import RenderSettings, render_image
 from nir.predictions import Number, Predictions

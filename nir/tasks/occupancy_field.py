@@ -25,8 +25,8 @@ from nir.data.shape_sampling import (
 )
 from nir.data.shapes import Shape, normalised, read_shape
 from nir.encodings import FourierFeatures
-from nir.fields import Field, encoding_from, network_from
-from nir.networks import parameter_count
+from nir.fields.coordinates import Field, encoding_from, network_from
+from nir.networks.mlp import parameter_count
 from nir.predictions import Predictions
 from nir.random import seed_of
 from nir.recipes.occupancy_field import OccupancyFieldRecipe

@@ -19,7 +19,7 @@ from scipy.ndimage import laplace, sobel
 from torch import Generator, Tensor
 
 from nir.data.fetch import resolve_subject
-from nir.fields import Field, field_from
+from nir.fields.coordinates import Field, field_from
 from nir.operators.calculus import (
     in_chunks,
     losses_in_chunks,

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from nir.data.volumes import as_cube, as_square, read_slice, read_volume
-from nir.fields import field_from
+from nir.fields.coordinates import field_from
 from nir.grids import Lattice
-from nir.networks import parameter_count
+from nir.networks.mlp import parameter_count
 from nir.operators.fourier import MaskedFourierTransform, scaled_gaussian_mask
 from nir.operators.radon import RadonTransform, equal_angles
 from nir.predictions import Predictions

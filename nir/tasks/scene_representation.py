@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from nir.data.scenes import Scene
-from nir.fields_marched import MarchedField
+from nir.fields.marched import MarchedField
 from nir.geometry.rays import Rays, depth_from_ndc, ndc_rays, rays_of_image
-from nir.networks import parameter_count
+from nir.networks.mlp import parameter_count
 from nir.predictions import Predictions
 from nir.random import generator_for
 from nir.recipes.nerf import NerfRecipe

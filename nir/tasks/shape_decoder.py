@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from nir.auto_decoders import AutoDecoder, DeepSdfDecoder
 from nir.data.shape_collections import ShapeBatches, ShapeCollection, open_collection
+from nir.networks.auto_decoders import AutoDecoder, DeepSdfDecoder
 from nir.recipes.shape_decoder import ShapeDecoderRecipe
 from nir.tasks.contract import Task
 

@@ -180,6 +180,6 @@ def _write_answers(
             write_turntable(
                 temporary, [truths[0], surfaces[0]], frames=r.turntable_frames, size=size
             )
-        write_glb(out / "decoded.glb", surfaces[0])
-        write_glb(out / "truth.glb", truths[0])
+    write_glb(out / "truth.glb", truths[0])
+    write_glb(out / "decoded.glb", surfaces[0])
     predictions.write()

@@ -23,7 +23,7 @@ from nir.data.shapes import Shape, normalised, read_shape
 from nir.files import written_whole
 from nir.geometry.multiresolution import halvings_of, multiresolution_surface
 from nir.geometry.surfaces import sample_surface
-from nir.networks import MLP, parameter_count
+from nir.networks.mlp import MLP, parameter_count
 from nir.predictions import Item, Predictions
 from nir.recipes.shape_memory import ShapeMemoryRecipe
 from nir.tasks.contract import Task
@@ -192,7 +192,8 @@ class ShapeMemoryTask(Task):
                 write_turntable(
                     temporary, [truth, placed[-1]], frames=r.turntable_frames, size=r.picture_size
                 )
-            write_glb(predictions.folder / "network.glb", placed[-1])
+        write_glb(predictions.folder / "truth.glb", truth)
+        write_glb(predictions.folder / "network.glb", placed[-1])
 
     def _compare(
         self,

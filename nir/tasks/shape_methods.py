@@ -19,8 +19,8 @@ from torch.nn import functional as F
 from nir.data.shape_collections import ShapeBatches
 from nir.geometry.templates import icosphere, square_patch
 from nir.geometry.voxels import centre_surface
-from nir.networks_pixel2mesh import DeformedStage, Pixel2Mesh, Projection
-from nir.networks_shapes import PatchDecoder, PointSetDecoder, VoxelDecoder
+from nir.networks.explicit_shapes import PatchDecoder, PointSetDecoder, VoxelDecoder
+from nir.networks.pixel2mesh import DeformedStage, Pixel2Mesh, Projection
 from nir.operators.point_sets import (
     chamfer_squared,
     edge_lengths_squared,

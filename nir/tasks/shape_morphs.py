@@ -51,7 +51,7 @@ def write_morph(
             write_morphing_turntable(
                 temporary, there_and_back, frames=r.turntable_frames, size=r.picture_size
             )
-        write_glb(out / "between.glb", _halved(along[r.strip // 2]))
+    write_glb(out / "between.glb", _halved(along[r.strip // 2]))
     predictions.write()
 
 

@@ -16,9 +16,9 @@ from torch.nn import functional as F
 from nir.data.shape_sampling import padded_cube
 from nir.geometry.multiresolution import multiresolution_surface
 from nir.geometry.refinement import refined, simplified
-from nir.networks_occupancy import DECODERS, AddedCodeDecoder
+from nir.networks.occupancy import DECODERS, AddedCodeDecoder
+from nir.networks.shape_encoders import PosteriorEncoder, divergence_from_standard_normal
 from nir.recipes.shape_reconstruction import ShapeReconstructionRecipe
-from nir.shape_encoders import PosteriorEncoder, divergence_from_standard_normal
 from nir.tasks.shape_methods import Batch, Draw, Method
 
 Occupancy = Callable[[Float[Tensor, "points 3"]], Float[Tensor, " points"]]

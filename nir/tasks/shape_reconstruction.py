@@ -16,8 +16,14 @@ from torch.nn import functional as F
 
 from nir.data.shape_collections import ShapeBatches, ShapeCollection, open_collection
 from nir.errors import InputError
+from nir.networks.shape_encoders import (
+    ImageEncoder,
+    IndexEncoder,
+    PointEncoder,
+    ResNet18,
+    VoxelEncoder,
+)
 from nir.recipes.shape_reconstruction import ShapeReconstructionRecipe
-from nir.shape_encoders import ImageEncoder, IndexEncoder, PointEncoder, ResNet18, VoxelEncoder
 from nir.tasks.contract import Task
 from nir.tasks.shape_methods import (
     AtlasMethod,

@@ -22,7 +22,7 @@ from nir.data.shape_views import portrait, write_glb, write_turntable
 from nir.files import written_whole
 from nir.geometry.surfaces import sample_surface
 from nir.geometry.voxels import block_surface, inside_voxels
-from nir.networks import parameter_count
+from nir.networks.mlp import parameter_count
 from nir.predictions import Predictions
 from nir.random import generator_for
 from nir.tasks.shape_methods import Draw, Surface

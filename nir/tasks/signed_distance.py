@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from nir.data.oriented_clouds import read_oriented_cloud
 from nir.data.shapes import PointCloud
 from nir.errors import InputError
-from nir.fields import Field, field_from
+from nir.fields.coordinates import Field, field_from
 from nir.geometry.meshing import marching_cubes_of
 from nir.geometry.surfaces import sample_surface
 from nir.operators.calculus import losses_in_chunks, value_and_gradient

@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 from nir.data.images import centre_crop_square, resize_image
 from nir.data.video import read_video, write_mp4
 from nir.errors import InputError
-from nir.fields import Field, field_from
+from nir.fields.coordinates import Field, field_from
 from nir.predictions import Predictions
 from nir.recipes.recordings import VideoRecipe
 from nir.tasks.contract import Task

@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 from nir.data.colours import diverging_colours
 from nir.data.video import write_mp4
 from nir.data.waves import Medium, free_wave, grid_points, leapfrog_wave, read_medium
-from nir.fields import Field, field_from
+from nir.fields.coordinates import Field, field_from
 from nir.operators.calculus import (
     losses_in_chunks,
     value_gradient_and_combinations,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from nir.auto_decoders import DeepSdfDecoder
+from nir.networks.auto_decoders import DeepSdfDecoder
 
 
 def test_the_decoder_computes_what_the_released_one_does(parity_folder):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from nir.fields_radiance import RadianceField
+from nir.fields.radiance import RadianceField
 from nir.importing.nerf_pytorch import load_network
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from nir.fields_planes import total_variation
+from nir.fields.planes import total_variation
 from nir.geometry.cameras import Intrinsics
 from nir.geometry.rays import rays_of_pixels
 from nir.operators.planes import (

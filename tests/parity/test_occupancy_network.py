@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from nir.networks_occupancy import ConditionalDecoder
-from nir.shape_encoders import PointEncoder
+from nir.networks.occupancy import ConditionalDecoder
+from nir.networks.shape_encoders import PointEncoder
 
 DECODER_NAMES = (
     ("fc_p.", "first."),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nir.networks import MLP
+from nir.networks.mlp import MLP
 from nir.operators.calculus import value_and_gradient, value_gradient_and_laplacian
 
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from nir.bases import basis_for
 from nir.errors import InputError
-from nir.fields_planes import PlaneField, outputs_needed
+from nir.fields.planes import PlaneField, outputs_needed
 from nir.geometry.rays import rays_of_image
-from nir.networks_planes import PlaneNetwork
+from nir.networks.planes import PlaneNetwork
 from nir.operators.planes import (
     PlaneStack,
     composite_planes,

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from nir import encodings
-from nir.networks import MLP
+from nir.networks.mlp import MLP
 from nir.operators.calculus import (
     in_chunks,
     losses_in_chunks,

@@ -11,14 +11,14 @@ from nir.data.shape_views import camera_at
 from nir.geometry.surfaces import is_inside
 from nir.geometry.templates import edges_of, icosphere, square_patch, subdivided
 from nir.geometry.voxels import block_surface, centre_surface, inside_voxels
-from nir.networks_pixel2mesh import Pixel2Mesh, Projection, pooled_features
+from nir.networks.pixel2mesh import Pixel2Mesh, Projection, pooled_features
+from nir.networks.shape_encoders import ResNet18
 from nir.operators.point_sets import (
     chamfer_squared,
     edge_normal_cosines,
     laplacian_coordinates,
     nearest_squared,
 )
-from nir.shape_encoders import ResNet18
 
 
 @pytest.mark.parametrize("subdivisions", [0, 1, 3])

@@ -7,8 +7,8 @@ from typing import get_args
 import pytest
 import torch
 
-from nir.fields import Field, field_from
-from nir.networks import parameter_count
+from nir.fields.coordinates import Field, field_from
+from nir.networks.mlp import parameter_count
 from nir.recipes.field import Activation, Encoding
 from nir.recipes.image import FourierImageRecipe, SirenImageRecipe
 

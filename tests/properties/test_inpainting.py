@@ -8,8 +8,8 @@ import torch
 
 from nir.data.images import write_png
 from nir.errors import InputError
-from nir.hypernetworks import HyperNetwork, SetEncoder, mean_square
-from nir.networks import MLP
+from nir.networks.hyper import HyperNetwork, SetEncoder, mean_square
+from nir.networks.mlp import MLP
 from nir.recipes.inpainting import CompletionRecipe, PriorRecipe
 from nir.tasks import completion, inpainting
 

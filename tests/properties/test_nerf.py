@@ -15,9 +15,9 @@ from nir.cli import main
 from nir.data.fetch import fetch
 from nir.errors import InputError
 from nir.evaluation import compute_metrics
-from nir.fields_radiance import RadianceField
+from nir.fields.radiance import RadianceField
 from nir.importing.nerf_pytorch import import_checkpoint
-from nir.networks import parameter_count
+from nir.networks.mlp import parameter_count
 from nir.operators.volume import RenderedImage
 from nir.predictions import read_array, read_predictions
 from nir.random import generator_for

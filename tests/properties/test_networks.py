@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from nir.encodings import Identity, gaussian_features, siren_positional
-from nir.networks import (
+from nir.networks.mlp import (
     ACTIVATIONS,
     INITIALISATIONS,
     MLP,

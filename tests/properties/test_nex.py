@@ -11,7 +11,7 @@ import torch
 from nir.data.fetch import fetch
 from nir.errors import InputError
 from nir.evaluation import compute_metrics
-from nir.fields_planes import PlaneField
+from nir.fields.planes import PlaneField
 from nir.metrics.image import gradient_psnr
 from nir.predictions import read_array, read_predictions
 from nir.recipes.nex import LowMemoryNexRecipe, NexRecipe

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from nir.networks import parameter_count
-from nir.networks_occupancy import (
+from nir.networks.explicit_shapes import PatchDecoder, PointSetDecoder, VoxelDecoder
+from nir.networks.mlp import parameter_count
+from nir.networks.occupancy import (
     AddedCodeDecoder,
     ConditionalBatchNorm,
     ConditionalDecoder,
     PlainConditionalDecoder,
 )
-from nir.networks_shapes import PatchDecoder, PointSetDecoder, VoxelDecoder
-from nir.shape_encoders import (
+from nir.networks.shape_encoders import (
     ImageEncoder,
     PointEncoder,
     PosteriorEncoder,

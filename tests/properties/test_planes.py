@@ -10,12 +10,12 @@ from scipy.special import eval_jacobi
 from nir.bases import FAMILIES, FixedBasis, LearnedBasis, basis_for, jacobi_polynomial
 from nir.encodings import nex_encoding
 from nir.errors import InputError
-from nir.fields_planes import PlaneField, outputs_needed, total_variation
+from nir.fields.planes import PlaneField, outputs_needed, total_variation
 from nir.geometry.cameras import Cameras, Intrinsics
 from nir.geometry.paths import look_at
 from nir.geometry.rays import rays_of_image
-from nir.networks import parameter_count
-from nir.networks_planes import OctaveEncoding, PlaneNetwork
+from nir.networks.mlp import parameter_count
+from nir.networks.planes import OctaveEncoding, PlaneNetwork
 from nir.operators.planes import (
     PlaneStack,
     composite_planes,

@@ -8,8 +8,8 @@ import torch
 
 from nir.data.fetch import fetch
 from nir.evaluation import compute_metrics
-from nir.fields_marched import MarchedField, NormalisedMLP, RecurrentMarcher
-from nir.networks import parameter_count
+from nir.fields.marched import MarchedField, NormalisedMLP, RecurrentMarcher
+from nir.networks.mlp import parameter_count
 from nir.predictions import read_array, read_predictions
 from nir.random import generator_for
 from nir.recipes.nerf import LlffNerfRecipe, NerfRecipe

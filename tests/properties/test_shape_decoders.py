@@ -9,13 +9,13 @@ import pytest
 import torch
 import trimesh
 
-from nir.auto_decoders import AutoDecoder, DeepSdfDecoder
 from nir.data.shape_preparation import write_families
 from nir.data.shape_sets import ShapeSet
 from nir.data.shape_storage import stored_as_mesh, stored_as_points, stored_as_voxels
 from nir.data.shapes import normalised, shape_of
 from nir.errors import InputError
-from nir.networks import MLP, parameter_count
+from nir.networks.auto_decoders import AutoDecoder, DeepSdfDecoder
+from nir.networks.mlp import MLP, parameter_count
 from nir.random import generator_for
 from nir.recipes.shape_decoder import ShapeDecoderRecipe
 from nir.recipes.shape_memory import ShapeMemoryRecipe

@@ -58,14 +58,14 @@ def test_with_nothing_changed_there_is_nothing_to_do(finished):
 
 def test_a_comment_in_networks_runs_nothing_again(finished):
     comment = '"""Networks: a new text about multilayer perceptrons'
-    with finished.edited("nir/networks.py", '"""Networks: multilayer perceptrons', comment):
+    with finished.edited("nir/networks/mlp.py", '"""Networks: multilayer perceptrons', comment):
         assert finished.planned() == Counter()
-    with finished.edited("nir/networks.py", "import torch\n", "import torch  # tensors\n\n\n"):
+    with finished.edited("nir/networks/mlp.py", "import torch\n", "import torch  # tensors\n\n\n"):
         assert finished.planned() == Counter()
 
 
 def test_a_statement_in_networks_trains_everything_again(finished):
-    with finished.edited("nir/networks.py", "import torch\n", "import torch\n\nEXTRA = 1\n"):
+    with finished.edited("nir/networks/mlp.py", "import torch\n", "import torch\n\nEXTRA = 1\n"):
         jobs = finished.plan()
     assert {job.run for job in jobs if job.rule == "train"} == ALL_RUNS
     assert {job.run for job in jobs if job.rule == "predict"} == ALL_RUNS

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nir.errors import InputError
-from nir.fields_planes import PlaneField
+from nir.fields.planes import PlaneField
 from nir.operators.planes import PlaneStack
 from nir.viewers.planes.textures import Basis, PlaneTextures, to_8_bits
 

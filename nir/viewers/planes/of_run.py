@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nir.fields_planes import PlaneField
+from nir.fields.planes import PlaneField
 from nir.geometry.cameras import Cameras
 from nir.viewers.planes.baked import BakedPlanes, BakeSettings, bake
 from nir.viewers.planes.folder import write_baked

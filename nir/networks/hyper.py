@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
 
-from nir.networks import MLP, SineLayer
+from nir.networks.mlp import MLP, SineLayer
 
 
 class SetEncoder(nn.Module):

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from nir.networks_occupancy import ResidualBlock, start_like_pytorch
+from nir.networks.occupancy import ResidualBlock, start_like_pytorch
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from nir.errors import InputError
-from nir.networks_planes import PlaneNetwork
+from nir.networks.planes import PlaneNetwork
 from nir.operators.planes import (
     PlaneStack,
     is_inside,

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from nir import encodings
-from nir.networks import MLP
+from nir.networks.mlp import MLP
 from nir.recipes.field import FieldRecipe
 
 

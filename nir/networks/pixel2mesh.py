@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from nir.geometry.templates import edges_of, icosphere, subdivided
-from nir.networks_occupancy import start_like_pytorch
+from nir.networks.occupancy import start_like_pytorch
 
 STAGES = 3
 

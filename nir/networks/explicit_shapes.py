@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from nir.networks_occupancy import start_like_pytorch
+from nir.networks.occupancy import start_like_pytorch
 
 
 class VoxelDecoder(nn.Module):

@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from nir import encodings
-from nir.networks import MLP, SineLayer
+from nir.networks.mlp import MLP, SineLayer
 
 
 class OctaveEncoding(nn.Module):
@@ -43,7 +43,7 @@ class OctaveEncoding(nn.Module):
 
 
 class PlaneNetwork(nn.Module):
-    """Hidden features of places on planes; see `nir.fields_planes` for what is read from them.
+    """Hidden features of places on planes; see `nir.fields.planes` for what is read from them.
 
     encoding: "positional" (NeX's), "gaussian" (random features of x, y and z, as many) or "none".
     activation: any of `networks.MLP`, "sine" for SIREN. The output layer is split: `opacity` is

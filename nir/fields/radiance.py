@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from nir import encodings
-from nir.networks_radiance import RadianceNetwork
+from nir.networks.radiance import RadianceNetwork
 
 
 class RadianceField(nn.Module):

@@ -1,0 +1,1 @@
+"""Fields: functions of coordinates, composed of encodings, networks and grids."""

@@ -1,0 +1,1 @@
+"""Networks: what has weights. One file a family, each with its paper's initialisation."""
