@@ -170,7 +170,7 @@ class ShapeReconstructionTask(Task):
         """Which shapes are compared, how finely; a tenth of the longest edge is Chamfer's unit."""
         r = self.recipe
         count = r.test_shapes or "all"
-        return f"occupancy-networks-{r.test_split}-{count}-points{r.tested_points}"
+        return f"{self.collection.folder.name}-{r.test_split}-{count}-points{r.tested_points}"
 
     @torch.no_grad()
     def predict(self, out: Path) -> None:

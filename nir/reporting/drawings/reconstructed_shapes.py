@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nir.reporting.results import Results
 from nir.reporting.style import colour
 
-PANEL_INCHES = 1.3
+PANEL_INCHES = 1.45
 
 
 def reconstructed_shapes(results: Results) -> Figure:
@@ -53,7 +53,7 @@ def _pictures(columns: list[tuple[str, NDArray]]) -> Figure:
         gridspec_kw={"wspace": 0.03, "hspace": 0.03},
     )
     for of_column, (title, pictures) in zip(axes.T, columns, strict=True):
-        of_column[0].set_title(title, fontsize=8)
+        of_column[0].set_title(title, fontsize=7.5)
         for axis in of_column:
             axis.axis("off")
         for axis, picture in zip(of_column, pictures, strict=False):
