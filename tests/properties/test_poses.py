@@ -10,12 +10,14 @@ from PIL import Image
 
 from nir.data import toy_worlds
 from nir.data.colmap import estimate_poses
+from nir.data.images import write_png
+from nir.data.raytracing import render_view
 from nir.data.registry import bundled_folder
 from nir.data.scenes import load_scene, read_llff_cameras
 from nir.data.toy import generate_toy_photos
 from nir.errors import InputError
 from nir.experiments import experiments_of
-from nir.files import sha256_of_file
+from nir.files import read_json, sha256_of_file
 from nir.geometry.cameras import Cameras, opencv_from_llff
 from nir.geometry.similarity import align_cameras, pose_errors
 from nir.reporting.drawings.cameras import frustum_edges, write_camera_plot
@@ -114,6 +116,37 @@ def test_the_same_photos_give_the_same_bytes(toy_photos, captured, tmp_path):
     assert len(names) > 2 * VIEWS
     for name in names:
         assert sha256_of_file(first / name) == sha256_of_file(tmp_path / "room" / name), name
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory):
+    """Photos along a way past the toy room, in its order: the first and the last share little."""
+    views, size = 16, 240
+    cameras = toy_worlds.toy_forward_cameras(size, views)
+    poses = np.repeat(cameras.camera_to_world[:1], views, axis=0)
+    along = np.linspace(-1, 1, views)
+    poses[:, :3, 3] = np.stack([1.6 * along, 0.2 * np.sin(3 * along), 0.3 * along**2], axis=1)
+    cameras = Cameras(poses, cameras.intrinsics)
+    world = toy_worlds.toy_world_for("toy_forward", size, samples=2)
+    folder = tmp_path_factory.mktemp("walk") / "photos"
+    for view in range(views):
+        rgba = render_view(world, cameras, view, samples=2).rgba
+        write_png(folder / f"{view:03d}.png", rgba[..., :3])
+    return folder, cameras
+
+
+@pytest.mark.slow
+def test_many_photos_are_matched_with_their_neighbours_alone(walk, tmp_path):
+    photos, true = walk
+    lines: list[str] = []
+    capture = estimate_poses(photos, tmp_path / "walk", exhaustive_at_most=8, say=lines.append)
+    assert read_json(tmp_path / "walk" / "capture.json")["matching"] == "sequential"
+    assert any(line.startswith("matching neighbours") for line in lines)
+    assert len(capture.names) == len(true)
+    errors = pose_errors(capture.cameras, true)
+    # Neighbours alone let the way drift; small photos of a nearly straight one all the more.
+    assert errors.extent_share < 0.1
+    assert errors.relative_rotation_degrees < 1.0
 
 
 @pytest.mark.slow
