@@ -7,6 +7,7 @@ one shape, or points where the method has no triangles. Everything lies in the u
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,7 @@ class Draw:
         return {"surface": drawn["points"], "normals": drawn["normals"]}
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """The contract; `encoder` is None where no single code describes the input."""
 
     def __init__(self, recipe: ShapeReconstructionRecipe, encoder: nn.Module | None) -> None:
@@ -59,13 +60,13 @@ class Method(nn.Module):
         """What the losses compare with: points of the true surface unless overridden."""
         return draw.surface(self.recipe.surface_targets)
 
+    @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Named terms, weights applied."""
-        raise NotImplementedError
 
+    @abstractmethod
     def surface(self, inputs: Batch) -> Surface:
         """The shape that the inputs of one shape mean."""
-        raise NotImplementedError
 
     def code(self, batch: Batch) -> Float[Tensor, "shapes c"]:
         """The codes of what is seen."""
