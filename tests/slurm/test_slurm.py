@@ -39,7 +39,7 @@ def test_the_workflow_at_smoke_with_one_gpu_at_a_time(submission: Submission):
 def test_short_runs_travel_together_and_one_that_fails_for_good_stops_no_other(
     submission: Submission,
 ):
-    """What travelled with it is kept; given the command again, the rest goes on without it."""
+    """Given the command again, what travelled with it goes on without it."""
     exploding = "encoding: gaussian\n        learning_rate: 1.0e+38"
     with submission.project.edited("config.yaml", "encoding: gaussian", exploding):
         running = submission.start("--retries", "0")
@@ -50,7 +50,6 @@ def test_short_runs_travel_together_and_one_that_fails_for_good_stops_no_other(
         assert running.wait() != 0
         assert "loss term 'value'" in running.said(), "the log of what failed is not shown"
         assert len(jobs) == 1, "three runs, one job"
-        assert "smoke/fourier/image/astronaut/none/seed0/model.pt" in submission.project.files()
         again = submission.run("--retries", "0")
         assert again.process.returncode != 0
     files = submission.project.files()

@@ -79,4 +79,5 @@ def _told(rate: float) -> str:
     >>> _told(123.4), _told(0.05)
     ('123', '20 s a frame')
     """
-    return f"{rate:.3g}" if rate >= 1 else f"{1 / rate:.2g} s a frame"
+    seconds = f"{1 / rate:.2g}" if rate > 0.1 else f"{1 / rate:.0f}"
+    return f"{rate:.3g}" if rate >= 1 else f"{seconds} s a frame"
