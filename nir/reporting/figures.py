@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from nir.errors import unknown_name
@@ -101,3 +102,4 @@ def plot(
         for path, metadata in ((png, {"Software": None}), (pdf, {"CreationDate": None})):
             with written_whole(path) as temporary:
                 drawn.savefig(temporary, metadata=metadata)
+    plt.close(drawn)

@@ -144,7 +144,6 @@ class SpectrumTask(Task):
         predictions.array("amplitudes", first_of_each.numpy())
         means = errors.mean(1)
         best = means[:-1].argmin()
-        predictions.number("best_power", self.exponents[int(best)], "1")
         predictions.number("mse_between", means[best].item(), "1", split="best power law")
         predictions.number("mse_between", means[-1].item(), "1", split="optimised")
         predictions.number("optimised_to_best", (means[-1] / means[best]).item(), "1")

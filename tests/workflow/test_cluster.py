@@ -27,11 +27,11 @@ def test_only_trainings_at_the_papers_size_ask_for_a_gpu(project):
     (project.folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     small = resources_of(project, "train")
     assert [job.get("gpu", "0") for job in small] == ["0"] * 3
-    large = resources_of(project, "train", "--config", "scale=paper", "seeds={paper: 1}")
+    large = resources_of(project, "train", "--config", "scale=paper")
     assert {job["gpu"] for job in large} == {"1"}
     assert all(int(job["runtime"]) > int(small[0]["runtime"]) for job in large)
     assert all(int(job["mem_mb"]) > int(small[0]["mem_mb"]) for job in large)
-    drawn = resources_of(project, "plot", "--config", "scale=paper", "seeds={paper: 1}")
+    drawn = resources_of(project, "plot", "--config", "scale=paper")
     assert {job.get("gpu", "0") for job in drawn} == {"0"}
 
 
