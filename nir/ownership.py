@@ -222,6 +222,7 @@ class _Watch:
         self._since = time.monotonic()
 
     def look(self) -> dict[str, Any] | None:
+        """Read the owner file, and note when it last changed; None if it is not there."""
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:

@@ -140,6 +140,7 @@ class Box(Solid):
         return self.rotation.astype(points.dtype).T[axis] * sign[:, None]
 
     def picture_coordinates(self, points: Vectors) -> Float[np.ndarray, "rays 2"]:
+        """Where points lie on the picture of their face, as (u, v) in [0, 1]."""
         local = self._local(points)
         axis, sign = self._faces(local)
         x, y, z = np.clip(local / self.half_size.astype(local.dtype), -1, 1).T
