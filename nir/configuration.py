@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
+from typing import TYPE_CHECKING, Any
 
 from nir.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 SCENES = "results/scenes"
 """Where folders of photos become scenes with poses (experiments with `photos: true`)."""
@@ -20,6 +19,8 @@ COLLECTIONS = "results/shapes"
 
 def read_configuration(path: Path) -> dict[str, Any]:
     """Read a YAML file safely."""
+    import yaml
+
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -35,6 +36,9 @@ def check_configuration(
     config: Mapping[str, Any], schema: Mapping[str, Any], *, where: str = "config.yaml"
 ) -> None:
     """Raise an `InputError` for the first thing in `config` that the schema does not allow."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
     error = best_match(Draft202012Validator(schema).iter_errors(config))
     if error is not None:
         raise InputError(_message(error, where))

@@ -8,16 +8,24 @@ protocol), *numbers* that no file can tell (parameters, bytes, evaluations of th
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from nir.errors import InputError
-from nir.files import read_json, sha256_of_file, write_bytes, write_json, write_text, written_whole
+from nir.files import (
+    csv_text,
+    read_json,
+    sha256_of_file,
+    write_bytes,
+    write_json,
+    write_text,
+    written_whole,
+)
 
 MANIFEST = "predictions.json"
 SCHEMA_VERSION = 1
@@ -78,15 +86,20 @@ class Predictions:
             )
         )
 
-    def curves(self, name: str, table: pd.DataFrame, *, columns: tuple[str, ...]) -> None:
+    def curves(
+        self, name: str, curves: Mapping[str, Sequence[float]], *, columns: tuple[str, ...]
+    ) -> None:
         """Write curves over `step` that theory predicts; each of `columns` is an item of its own
         that is compared with the run's log.csv.
         """
-        write_text(self.folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+        rows = [
+            dict(zip(curves, values, strict=True)) for values in zip(*curves.values(), strict=True)
+        ]
+        write_text(self.folder / f"{name}.csv", csv_text(rows))
         for column in columns:
             reference = f"{name}-{column}.csv"
-            one = table[["step", column]].to_csv(index=False, lineterminator="\n")
-            write_text(self.folder / reference, one)
+            one = [{"step": row["step"], column: row[column]} for row in rows]
+            write_text(self.folder / reference, csv_text(one))
             self.items.append(
                 Item(
                     name=f"{name}-{column}",

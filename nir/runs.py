@@ -9,7 +9,6 @@ training.json (device, versions, time), and after prediction predictions/.
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
 import io
 import pickle
@@ -25,9 +24,9 @@ from nir.checkpoints import Checkpoints
 from nir.data.fetch import resolve_subject
 from nir.errors import InputError
 from nir.experiments import is_path, training_code
-from nir.fields.planes import PlaneField
 from nir.files import (
     canonical_json,
+    csv_text,
     folder_written_whole,
     read_json,
     require_writable,
@@ -41,8 +40,6 @@ from nir.recipes.base import Recipe
 from nir.tasks import task_entry
 from nir.tasks.contract import Task
 from nir.training import State, Trainer
-from nir.viewers.planes.baked import BakeSettings
-from nir.viewers.planes.of_run import write_viewer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,21 +160,12 @@ def _write_run(
     specification: RunSpecification, out: Path, task: Task, state: State, device: torch.device
 ) -> None:
     write_json(out / "recipe.json", specification.to_dict())
-    write_text(out / "log.csv", _as_csv(state.rows))
+    write_text(out / "log.csv", csv_text(state.rows))
     write_json(out / "training.json", _record(task, state, device))
     weights = io.BytesIO()  # torch.save to a full disk is a bug's traceback, writing bytes is not
     torch.save(task.field.state_dict(), weights)
     with written_whole(out / "model.pt") as temporary:
         temporary.write_bytes(weights.getvalue())
-
-
-def _as_csv(rows: list[dict[str, float]]) -> str:
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _record(task: Task, state: State, device: torch.device) -> dict[str, Any]:
@@ -221,38 +209,3 @@ def mesh_run(folder: Path, *, data_root: Path, device: torch.device) -> None:
     task = load_run(folder, data_root=data_root, device=device)
     with written_whole(folder / "mesh.ply") as temporary:
         task.mesh(temporary)
-
-
-def bake_run(
-    folder: Path,
-    out: Path,
-    *,
-    settings: BakeSettings,
-    resolution: float | None,
-    data_root: Path,
-    device: torch.device,
-) -> str:
-    """Write a run of planes as a folder that a browser can show; returns a line about it.
-
-    resolution: texels a pixel; None takes the recipe's, if it has one, else 1.
-
-    A folder that is no run, a run of something else or one that is not trained is an `InputError`.
-    """
-    if not (folder / "recipe.json").is_file():
-        raise InputError(f"{folder}: no recipe.json, so not a trained run; train one first")
-    if not (folder / "model.pt").is_file():
-        raise InputError(f"{folder}: no model.pt, its training has not ended; train the run first")
-    specification = RunSpecification.read(folder)
-    task = load_run(folder, data_root=data_root, device=device)
-    if not isinstance(task.field, PlaneField):
-        raise InputError(
-            f"{folder}: a run of the task {specification.task!r}, which has no planes; "
-            "give a run of NeX"
-        )
-    if resolution is None:
-        resolution = getattr(specification.recipe, "resolution", 1.0)
-    name = Path(specification.subject).stem.replace("_", " ").capitalize()
-    report = write_viewer(
-        task.field, task.scene.cameras, out, name=name, settings=settings, resolution=resolution
-    )
-    return report.line()

@@ -21,28 +21,11 @@ from torch import Tensor
 
 from nir.checkpoints import Checkpoints
 from nir.errors import InputError
+from nir.optimisers import optimiser_from
 from nir.progress import Progress
 from nir.random import generator_for
 from nir.recipes.base import Recipe
 from nir.tasks.contract import Task
-
-# By the names that recipes use.
-OPTIMISERS = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-LBFGS_HISTORY = 50  # gradients kept; vsitzmann/siren:training.py
-
-
-def optimiser_from(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    """The optimiser that a recipe names; L-BFGS with a strong Wolfe line search has one group."""
-    if recipe.optimiser != "lbfgs":
-        return OPTIMISERS[recipe.optimiser](groups, fused=True)
-    return torch.optim.LBFGS(
-        [parameter for group in groups for parameter in group["params"]],
-        lr=recipe.learning_rate,
-        max_iter=recipe.lbfgs_iterations,
-        history_size=LBFGS_HISTORY,
-        line_search_fn="strong_wolfe",
-    )
-
 
 # Schedulers send the first before they kill, the last two as warnings of a time limit.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)

@@ -52,8 +52,8 @@ def _bake(options: argparse.Namespace) -> None:
 
 
 def _bake_run(options: argparse.Namespace, run: Path, out: Path) -> None:
+    from nir.baking import bake_run
     from nir.commands.training import computing
-    from nir.runs import bake_run
     from nir.viewers.planes.baked import BakeSettings
 
     settings = BakeSettings(largest_page=options.texture_size, least_weight=options.least_weight)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
@@ -180,9 +179,9 @@ class KernelTask(Task):
             with torch.no_grad():
                 start = _double(field(whole))
             tested = theory.at(kernel[len(train) :], start, steps) - _double(self.whole.values)
-            curves = _curves(theory.residuals(steps), tested)
-            table = pd.DataFrame({"step": steps.numpy(), **curves})
-            predictions.curves(f"theory-{name}", table, columns=("mse_trained", "mse_tested"))
+            curves = {"step": steps} | _curves(theory.residuals(steps), tested)
+            over_steps = {column: values.tolist() for column, values in curves.items()}
+            predictions.curves(f"theory-{name}", over_steps, columns=("mse_trained", "mse_tested"))
             function = tested[-1] + _double(self.whole.values)
             predictions.array(f"function-{name}", function.numpy())
 

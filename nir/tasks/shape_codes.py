@@ -17,6 +17,7 @@ from torch import Tensor
 
 from nir.data.shape_views import camera_at, depth_points
 from nir.geometry.cameras import Cameras
+from nir.optimisers import Adam
 from nir.random import generator_for
 from nir.tasks.contract import Task
 
@@ -91,7 +92,7 @@ def find_codes(task: Task, observations: list[Observation]) -> Float[Tensor, "sh
     generator = generator_for("codes of unknown shapes")
     start = torch.randn(len(observations), r.code_size, generator=generator)
     codes = (r.inference_deviation * start).to(task.device).requires_grad_(True)
-    optimiser = torch.optim.Adam([codes], lr=r.inference_learning_rate)
+    optimiser = Adam([codes], lr=r.inference_learning_rate)
     decoder = task.field.decoder.requires_grad_(False)
     try:
         for step in range(r.inference_steps):

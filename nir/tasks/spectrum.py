@@ -20,6 +20,7 @@ from nir.data.signals import power_law_amplitudes, power_law_signals, rescale
 from nir.ensembles import Ensemble, member_losses
 from nir.errors import InputError
 from nir.kernels import ReluNetwork
+from nir.optimisers import Adam
 from nir.predictions import Predictions
 from nir.random import generator_for
 from nir.recipes.signals import SpectrumRecipe
@@ -69,7 +70,7 @@ def optimised_amplitudes(recipe: SpectrumRecipe) -> Float[Tensor, " frequencies"
     start = power_law_amplitudes(recipe.frequencies, math.inf)[1].double()
     noise = torch.randn(recipe.frequencies, generator=generator).abs() * FIRST_NOISE
     amplitudes = (start + noise).requires_grad_()
-    descent = torch.optim.Adam([amplitudes], lr=OPTIMISER_RATE)
+    descent = Adam([amplitudes], lr=OPTIMISER_RATE)
     for _ in range(recipe.optimisation_steps):
         predicted = predicted_signals(recipe, amplitudes, targets[:, ::2])
         descent.zero_grad()

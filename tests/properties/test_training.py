@@ -19,6 +19,7 @@ from torch import Generator, Tensor, nn
 
 from nir.checkpoints import Checkpoints
 from nir.errors import InputError
+from nir.optimisers import Adam
 from nir.progress import Progress
 from nir.random import generator_for
 from nir.recipes.base import Recipe
@@ -203,7 +204,7 @@ def test_the_gradients_norm_is_clipped(tmp_path):
     def update_size(clip: float) -> float:
         task = Regression()
         sizes = []
-        original = torch.optim.Adam.step
+        original = Adam.step
 
         def step(self, *args, **options):
             gradients = [p.grad for g in self.param_groups for p in g["params"]]
@@ -211,7 +212,7 @@ def test_the_gradients_norm_is_clipped(tmp_path):
             return original(self, *args, **options)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(torch.optim.Adam, "step", step)
+            patch.setattr(Adam, "step", step)
             train(tmp_path / str(clip), task, steps=3, gradient_clip=clip)
         return max(sizes)
 
