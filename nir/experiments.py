@@ -61,10 +61,6 @@ class Run:
         """The recipe in its one spelling; it travels as a parameter of rules."""
         return canonical_json(self.recipe.to_dict())
 
-    def code(self) -> str:
-        """Fingerprint of all code that this run's training and prediction use."""
-        return training_code(self.task)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:

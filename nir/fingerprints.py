@@ -11,6 +11,7 @@ import ast
 import functools
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGE = "nir"
@@ -21,7 +22,7 @@ def fingerprint(*modules: str, package_folder: Path = PACKAGE_FOLDER) -> str:
     """Return 16 hexadecimal digits for the import closure of `modules`."""
     digest = hashlib.sha256()
     for module in sorted(closure(*modules, package_folder=package_folder)):
-        digest.update(f"{module}\n{_syntax(_source_of(module, package_folder))}\n".encode())
+        digest.update(f"{module}\n{_module(module, package_folder).syntax}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -37,7 +38,7 @@ def closure(*modules: str, package_folder: Path = PACKAGE_FOLDER) -> set[str]:
         module = waiting.pop()
         if module not in found:
             found.add(module)
-            waiting.extend(_imports(_source_of(module, package_folder), package_folder))
+            waiting.extend(_module(module, package_folder).imports)
     return found
 
 
@@ -55,17 +56,27 @@ def _exists(module: str, package_folder: Path) -> bool:
     return _source_of(module, package_folder).is_file()
 
 
-def _parsed(source: Path) -> ast.Module:
-    return ast.parse(source.read_text(encoding="utf-8"), filename=str(source))
+@dataclass(frozen=True)
+class _Module:
+    """What a fingerprint needs of one source."""
+
+    imports: tuple[str, ...]
+    syntax: str
 
 
-def _imports(source: Path, package_folder: Path) -> Iterator[str]:
-    yield from _imports_of(source, source.stat().st_mtime_ns, package_folder)
+def _module(name: str, package_folder: Path) -> _Module:
+    source = _source_of(name, package_folder)
+    return _parsed(source, source.stat().st_mtime_ns, package_folder)
 
 
 @functools.cache
-def _imports_of(source: Path, _modified: int, package_folder: Path) -> tuple[str, ...]:
-    return tuple(_walk_imports(_parsed(source), package_folder))
+def _parsed(source: Path, _modified: int, package_folder: Path) -> _Module:
+    tree = ast.parse(source.read_text(encoding="utf-8"), filename=str(source))
+    imports = tuple(_walk_imports(tree, package_folder))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            _strip_docstring(node)
+    return _Module(imports, ast.dump(tree))
 
 
 def _walk_imports(tree: ast.Module, package_folder: Path) -> Iterator[str]:
@@ -77,19 +88,6 @@ def _walk_imports(tree: ast.Module, package_folder: Path) -> Iterator[str]:
             for alias in node.names:
                 submodule = f"{node.module}.{alias.name}"
                 yield submodule if _exists(submodule, package_folder) else str(node.module)
-
-
-def _syntax(source: Path) -> str:
-    return _syntax_of(source, source.stat().st_mtime_ns)
-
-
-@functools.cache
-def _syntax_of(source: Path, _modified: int) -> str:
-    tree = _parsed(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            _strip_docstring(node)
-    return ast.dump(tree)
 
 
 def _strip_docstring(

@@ -7,6 +7,7 @@ another type, or a key that does not exist, is an `InputError` that names the ke
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -54,7 +55,7 @@ class Recipe:
         where: prefix of error messages, such as "config.yaml: experiments.fourier/image".
         """
         values = {key: value for key, value in values.items() if key != "schema"}
-        annotations = typing.get_type_hints(cls)
+        annotations = _annotations(cls)
         checked = {}
         for key, value in values.items():
             if key not in annotations:
@@ -88,6 +89,11 @@ def at_least(where: str, smallest: float, **values: float) -> None:
     for key, value in values.items():
         if not value >= smallest:
             raise InputError(f"{where}.{key}: {value} is too small; {smallest} is the least")
+
+
+@functools.cache
+def _annotations(recipe: type[Recipe]) -> dict[str, Any]:
+    return typing.get_type_hints(recipe)
 
 
 def _checked(annotation: Any, value: Any, where: str) -> Any:

@@ -1,6 +1,7 @@
 # What the rules share: the experiments of this configuration, and which files a run needs.
 import atexit
 import contextlib
+import functools
 import hashlib
 import shlex
 import shutil
@@ -16,7 +17,7 @@ from snakemake.logging import logger
 from nir.configuration import COLLECTIONS, SCENES, check_configuration, with_defaults
 from nir.data.registry import registry
 from nir.errors import InputError
-from nir.experiments import experiments_of
+from nir.experiments import experiments_of, training_code
 from nir.files import bring_back_from_the_future, canonical_json
 from nir.fingerprints import fingerprint
 from nir.metrics import METRIC_MODULES
@@ -286,7 +287,13 @@ def code_of_data(wildcards):
 
 def code_of_training(wildcards):
     """Fingerprint of all code that a run's training and prediction use."""
-    return run_of(wildcards).code()
+    return code_of_task(run_of(wildcards).task)
+
+
+@functools.cache
+def code_of_task(task):
+    """The same for every run of a task."""
+    return training_code(task)
 
 
 def plan_of(wildcards):
