@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import glob
 import hashlib
 import io
 import json
@@ -69,6 +70,18 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what a kill, or a disk that turned read-only, left of earlier writings of `path`.
+
+    Only for its one writer: another's unfinished file would go as well.
+    """
+    for leftover in path.parent.glob(f".{glob.escape(path.stem)}-????????{path.suffix}"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def _flush_to_disk(path: Path) -> None:

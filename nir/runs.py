@@ -29,6 +29,7 @@ from nir.files import (
     csv_text,
     folder_written_whole,
     read_json,
+    remove_leftovers,
     require_writable,
     write_json,
     write_text,
@@ -166,6 +167,8 @@ def _write_run(
     torch.save(task.field.state_dict(), weights)
     with written_whole(out / "model.pt") as temporary:
         temporary.write_bytes(weights.getvalue())
+    for name in ("recipe.json", "log.csv", "training.json", "model.pt"):
+        remove_leftovers(out / name)
 
 
 def _record(task: Task, state: State, device: torch.device) -> dict[str, Any]:
@@ -202,6 +205,7 @@ def predict_run(folder: Path, *, data_root: Path, device: torch.device) -> None:
     task = load_run(folder, data_root=data_root, device=device)
     with folder_written_whole(folder / "predictions") as temporary:
         task.predict(temporary)
+    remove_leftovers(folder / "predictions")
 
 
 def mesh_run(folder: Path, *, data_root: Path, device: torch.device) -> None:
@@ -209,3 +213,4 @@ def mesh_run(folder: Path, *, data_root: Path, device: torch.device) -> None:
     task = load_run(folder, data_root=data_root, device=device)
     with written_whole(folder / "mesh.ply") as temporary:
         task.mesh(temporary)
+    remove_leftovers(folder / "mesh.ply")

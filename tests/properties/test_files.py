@@ -22,6 +22,7 @@ from nir.files import (
     bring_back_from_the_future,
     canonical_json,
     read_json,
+    remove_leftovers,
     sha256_of_file,
     write_json,
     write_text,
@@ -232,3 +233,19 @@ def test_what_is_stamped_in_the_future_is_brought_back_and_nothing_else(tmp_path
     assert past.stat().st_mtime == pytest.approx(now - 86_400, abs=1)
     assert barely.stat().st_mtime == pytest.approx(now + 20, abs=1)
     assert bring_back_from_the_future([ahead]) == 0
+
+
+def test_leftovers_of_one_file_go_and_nothing_else(tmp_path):
+    killed = "import sys, os; from pathlib import Path; from nir.files import *\n"
+    for name, writing in (("model.pt", "written_whole"), ("predictions", "folder_written_whole")):
+        target = tmp_path / name
+        code = f"{killed}with {writing}(Path(sys.argv[1])): os._exit(9)"
+        subprocess.run([sys.executable, "-c", code, str(target)], check=False)
+        assert len(list(tmp_path.iterdir())) == 1
+        kept = [tmp_path / f".{name}", tmp_path / name, tmp_path / f".other-{'a' * 8}.pt"]
+        for path in kept:
+            path.touch()
+        remove_leftovers(target)
+        assert sorted(tmp_path.iterdir()) == sorted(kept)
+        for path in kept:
+            path.unlink()
