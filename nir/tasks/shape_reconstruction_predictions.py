@@ -59,6 +59,8 @@ def write_predictions(task: Any, out: Path) -> None:
         _compare_inputs(predictions, task, names)
     if r.input == "none":
         _show_samples(predictions, task)
+    if r.input == "image":
+        predictions.number("encoder_from_imagenet", float(bool(r.image_weights)), "1")
     predictions.number("parameters", parameter_count(task.field), "1")
     predictions.write()
 

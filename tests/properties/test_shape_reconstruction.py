@@ -81,7 +81,7 @@ def test_every_method_has_gradients_everywhere_and_predicts(folder, tmp_path, me
     assert not without
     task.predict(tmp_path)
     rows = {(row["split"], row["metric"]) for row in compute_metrics(read_predictions(tmp_path))}
-    assert {("test", "chamfer_l1"), ("test", "failed")} <= rows
+    assert {("test", "chamfer_l1"), ("test", "failed"), ("", "encoder_from_imagenet")} <= rows
     assert (("test", "iou_volume") in rows) == (method not in ("point_set", "atlasnet"))
 
 
