@@ -32,6 +32,7 @@ from nir.errors import InputError
 from nir.files import write_json
 from nir.geometry.rays import Rays
 from nir.operators.volume import render_rays
+from nir.precision import products_in
 from nir.random import generator_for
 from nir.recipes.nerf import NerfRecipe
 from nir.tasks.nerf import NerfTask, build
@@ -51,10 +52,8 @@ class OurLoop:
         return self._update(batch).item()
 
     def _update(self, batch: RayBatch) -> Tensor:
-        is_rounded = self.task.recipe.precision == "bfloat16"
-        device = batch.colours.device.type
         # Weights that were cast once must not outlive a recording.
-        with torch.autocast(device, torch.bfloat16, enabled=is_rounded, cache_enabled=False):
+        with products_in(self.task.recipe.precision, batch.colours.device, is_cached=False):
             loss = self._loss(batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

@@ -26,6 +26,7 @@ from benchmarks.machine import describe
 from benchmarks.plain_nex import PlainLoop
 from nir.data.toy import generate_toy_scene
 from nir.files import write_json
+from nir.precision import products_in
 from nir.random import generator_for
 from nir.recipes.nex import NexRecipe
 from nir.tasks.nex import NexTask, TripleBatch, build
@@ -63,8 +64,7 @@ class OurLoop:
 
     def step(self, batch: TripleBatch) -> float:
         """One update; returns the loss before it."""
-        is_rounded = self.task.recipe.precision == "bfloat16"
-        with torch.autocast(self.task.field.device.type, torch.bfloat16, enabled=is_rounded):
+        with products_in(self.task.recipe.precision, self.task.field.device):
             loss = torch.stack(list(self.task.losses(batch).values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

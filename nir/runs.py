@@ -36,6 +36,7 @@ from nir.files import (
     written_whole,
 )
 from nir.networks.mlp import parameter_count
+from nir.precision import precision_of_products
 from nir.progress import Progress
 from nir.recipes.base import Recipe
 from nir.tasks import task_entry
@@ -162,7 +163,7 @@ def _write_run(
 ) -> None:
     write_json(out / "recipe.json", specification.to_dict())
     write_text(out / "log.csv", csv_text(state.rows))
-    write_json(out / "training.json", _record(task, state, device))
+    write_json(out / "training.json", _record(specification, task, state, device))
     weights = io.BytesIO()  # torch.save to a full disk is a bug's traceback, writing bytes is not
     torch.save(task.field.state_dict(), weights)
     with written_whole(out / "model.pt") as temporary:
@@ -171,11 +172,14 @@ def _write_run(
         remove_leftovers(out / name)
 
 
-def _record(task: Task, state: State, device: torch.device) -> dict[str, Any]:
+def _record(
+    specification: RunSpecification, task: Task, state: State, device: torch.device
+) -> dict[str, Any]:
     on_gpu = device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name(device) if on_gpu else platform.machine() + " CPU",
         "threads": torch.get_num_threads(),
+        "products": precision_of_products(specification.recipe.precision, device),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "parameters": parameter_count(task.field),

@@ -22,6 +22,7 @@ from torch import Tensor
 from nir.checkpoints import Checkpoints
 from nir.errors import InputError
 from nir.optimisers import optimiser_from
+from nir.precision import precision_of_products, products_in
 from nir.progress import Progress
 from nir.random import generator_for
 from nir.recipes.base import Recipe
@@ -108,6 +109,10 @@ class Trainer:
             state.restore(task, saved)
         begins = f"goes on from step {state.step} of" if saved is not None else "trains"
         self.progress.say(f"{begins} {self.recipe.steps} steps on {self.device.type}")
+        if precision_of_products(self.recipe.precision, self.device) != self.recipe.precision:
+            self.progress.say(
+                f"{self.device.type} does not multiply {self.recipe.precision}: float32 instead"
+            )
         return state
 
     def _update(self, task: Task, state: State) -> None:
@@ -166,9 +171,7 @@ class Trainer:
         return task.batch(step, generator_for(self.seed, "step", step, device=self.device))
 
     def _losses(self, task: Task, batch: Any) -> dict[str, Tensor]:
-        if self.recipe.precision == "float32":
-            return task.losses(batch)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with products_in(self.recipe.precision, self.device):
             return task.losses(batch)
 
     def _row(self, task: Task, step: int, terms: dict[str, Tensor]) -> dict[str, float]:

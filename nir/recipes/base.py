@@ -33,7 +33,7 @@ class Recipe:
         50_000  # at most, on the points of one step; vsitzmann/siren:training.py
     )
     gradient_clip: float = 0.0  # largest norm of the gradient; 0: no clipping
-    precision: Literal["float32", "bfloat16"] = "float32"  # of the products inside a step
+    precision: Literal["float32", "bfloat16"] = "float32"  # of a step's products, see nir.precision
     log_every: int = 25  # Fourier Features' notebooks log every 25 steps
 
     def learning_rate_factor(self, step: int) -> float:
