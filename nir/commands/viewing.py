@@ -42,6 +42,13 @@ def _add_baking(command: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="leave out what contributes less to every pixel",
     )
+    command.add_argument(
+        "--kept-psnr",
+        type=float,
+        default=39.5,
+        metavar="DB",
+        help="leave out more while views stay this near (39.5); inf: nothing more",
+    )
     add_data_root(command)
     add_device(command)
     add_log(command)
@@ -56,7 +63,11 @@ def _bake_run(options: argparse.Namespace, run: Path, out: Path) -> None:
     from nir.commands.training import computing
     from nir.viewers.planes.baked import BakeSettings
 
-    settings = BakeSettings(largest_page=options.texture_size, least_weight=options.least_weight)
+    settings = BakeSettings(
+        largest_page=options.texture_size,
+        least_weight=options.least_weight,
+        kept_psnr=options.kept_psnr,
+    )
     with computing(options, "bake") as device:
         report = bake_run(
             run,

@@ -7,10 +7,12 @@ import shutil
 
 import numpy as np
 import pytest
-from plane_scenes import IMAGE, views
+from plane_scenes import IMAGE, harmonic_basis, random_textures, views
 
 from nir.viewers.browser import FLAGS, browser
-from nir.viewers.planes.folder import PAGE, SCENE
+from nir.viewers.planes.baked import BakeSettings, bake
+from nir.viewers.planes.compaction import with_coarser_coefficients
+from nir.viewers.planes.folder import PAGE, SCENE, write_baked
 from nir.viewers.planes.in_browser import measure_in_browser
 from nir.viewers.planes.rendering import BakedRenderer
 from nir.viewers.serving import served
@@ -212,8 +214,6 @@ def test_damaged_data_is_named(driver, baked_copy, name, says):
 @pytest.fixture
 def baked_copy(baked, tmp_path):
     """A folder of its own, to damage."""
-    from nir.viewers.planes.folder import write_baked
-
     write_baked(baked, tmp_path / "viewer", name="A copy")
     return tmp_path / "viewer"
 
@@ -230,6 +230,17 @@ def test_opened_from_a_disk_the_page_says_what_to_do(driver, tmp_path):
     driver.get((tmp_path / "viewer" / "index.html").as_uri())
     assert "nir view" in driver.find_element("id", "message").text
     driver.get_log("browser")
+
+
+@pytest.mark.parametrize("shrink", [2, 4])
+def test_coarser_coefficients_are_found_where_they_lie(tmp_path, shrink):
+    textures = with_coarser_coefficients(random_textures(), shrink)
+    coarse = bake(textures, harmonic_basis, views(), BakeSettings(tile=8))
+    write_baked(coarse, tmp_path / "viewer", name="Coarse")
+    pose = views().camera_to_world[3]
+    measured = measure_in_browser(tmp_path / "viewer", [pose], coarse.stack, seconds=0)
+    expected = BakedRenderer(coarse, device="cpu").render(pose, IMAGE)
+    assert psnr(measured.pictures[0], expected.numpy()) >= 35
 
 
 def test_a_browser_is_measured_by_its_pictures_and_its_time(baked, baked_copy):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import math
 
 import numpy as np
 import pytest
@@ -26,11 +27,21 @@ from nir.operators.planes import (
     weights_of_alpha,
 )
 from nir.viewers.planes.baked import BakeSettings, bake, tabulate_basis
+from nir.viewers.planes.compaction import (
+    Compaction,
+    with_coarser_coefficients,
+    with_functions,
+)
 from nir.viewers.planes.folder import SCENE, read_baked, write_baked
 from nir.viewers.planes.of_field import basis_of, resampled, textures_of
 from nir.viewers.planes.of_run import bake_field
 from nir.viewers.planes.rendering import BakedRenderer, basis_values
-from nir.viewers.planes.textures import PlaneTextures
+from nir.viewers.planes.textures import (
+    COEFFICIENT_SHRINKS,
+    Basis,
+    PlaneTextures,
+    largest_weights,
+)
 
 
 def psnr(a: Tensor, b: Tensor) -> float:
@@ -39,6 +50,10 @@ def psnr(a: Tensor, b: Tensor) -> float:
 
 def densely_rendered(textures: PlaneTextures, view: int) -> Tensor:
     """The same planes by the operators that training uses, without tiles or early end."""
+    return densely_rendered_with(textures, harmonic_basis, view)
+
+
+def densely_rendered_with(textures: PlaneTextures, basis: Basis, view: int) -> Tensor:
     stack, rays = textures.stack, rays_of_image(views(), view).flat()
     normalised = stack.normalised(stack.positions(rays))
     alpha = torch.from_numpy(textures.alpha)[:, None].float() / 255
@@ -47,15 +62,15 @@ def densely_rendered(textures: PlaneTextures, view: int) -> Tensor:
     coefficients = torch.from_numpy(textures.coefficients).movedim(-1, 2).float().flatten(1, 2)
     firsts = normalised[:: stack.planes_per_group]
     sampled = sample_textures(coefficients, firsts).unflatten(1, (-1, 3))[:, :, :, 0]
-    turning = torch.einsum("gbcr,rb->gcr", sampled, harmonic_basis(stack.directions(rays)))
+    turning = torch.einsum("gbcr,rb->gcr", sampled, basis(stack.directions(rays)))
     colour = (sample_textures(base, normalised) + turning[:, :, None]).clamp(0, 1)
     seen = composite_planes(colour, weights, torch.ones(1, 1)).colour
     return seen.reshape(IMAGE.height, IMAGE.width, 3)
 
 
-@pytest.mark.parametrize("tile", [4, 16, 200])
-def test_tiles_and_8_bits_keep_the_picture(tile):
-    textures = random_textures()
+@pytest.mark.parametrize(("tile", "shrink"), [(4, 1), (16, 1), (200, 1), (5, 2), (16, 4)])
+def test_tiles_and_8_bits_keep_the_picture(tile, shrink):
+    textures = with_coarser_coefficients(random_textures(), shrink)
     renderer = BakedRenderer(
         bake(textures, harmonic_basis, views(), BakeSettings(tile=tile)), device="cpu"
     )
@@ -237,13 +252,76 @@ def test_fully_baked_is_what_the_networks_render(options):
 
 
 def test_as_many_tiles_are_left_out_as_the_picture_allows():
-    field, settings = plane_field(), BakeSettings(tile=4)
-    dense = bake_field(field, views(), settings, kept_psnr=200.0)
-    sparse = bake_field(field, views(), settings, kept_psnr=30.0)
+    field = plane_field()
+    dense = bake_field(field, views(), BakeSettings(tile=4, kept_psnr=math.inf))
+    sparse = bake_field(field, views(), BakeSettings(tile=4, kept_psnr=30.0))
     assert sparse.texture_bytes < dense.texture_bytes
     for pose in views().camera_to_world:
         drawn = [BakedRenderer(b, device="cpu").render(pose, IMAGE) for b in (dense, sparse)]
         assert psnr(*drawn) > 28
+
+
+def compaction(textures: PlaneTextures, basis: Basis, *, kept_psnr: float = 40.0) -> Compaction:
+    settings, device = BakeSettings(tile=8, kept_psnr=kept_psnr), torch.device("cpu")
+    weights = largest_weights(textures, views(), tile=8, device=device)
+    return Compaction(basis, views(), views(), weights, settings, device)
+
+
+def test_another_order_of_the_basis_shows_the_same():
+    textures = random_textures()
+    ordered = compaction(textures, harmonic_basis).with_main_functions_first(textures, (0.6, 0.5))
+    pose = views().camera_to_world[1]
+    drawn = [
+        BakedRenderer(bake(t, harmonic_basis, views()), device="cpu").render(pose, IMAGE)
+        for t in (textures, ordered)
+    ]
+    assert psnr(*drawn) > 45
+    live = BakedRenderer(bake(ordered, harmonic_basis, views()), device="cpu", basis=harmonic_basis)
+    assert psnr(live.render(pose, IMAGE), drawn[0]) > 45
+
+
+def test_each_function_brings_the_picture_nearer():
+    textures, pose = random_textures(), views().camera_to_world[1]
+    ordered = compaction(textures, harmonic_basis).with_main_functions_first(textures, (0.6, 0.5))
+    expected = densely_rendered(textures, 1)
+    reached = [
+        psnr(
+            BakedRenderer(
+                bake(with_functions(ordered, count), harmonic_basis, views()), device="cpu"
+            ).render(pose, IMAGE),
+            expected,
+        )
+        for count in (1, 2, 3)
+    ]
+    assert reached[0] + 1 < reached[1] < reached[2] - 1
+
+
+def test_functions_that_others_make_up_take_no_room():
+    textures = random_textures()
+    twice = dataclasses.replace(
+        textures, coefficients=np.concatenate([textures.coefficients] * 2, axis=1)
+    )
+
+    def repeated(directions: Tensor) -> Tensor:
+        return torch.cat([harmonic_basis(directions), -2 * harmonic_basis(directions)], dim=1)
+
+    planes = compaction(twice, repeated)
+    assert planes.with_main_functions_first(twice, (0.6, 0.5)).basis == 3
+    baked = planes.most_compact(twice)
+    assert baked.mixing.shape == (6, baked.basis)
+    assert baked.texture_bytes < 0.75 * bake(twice, repeated, views()).texture_bytes
+    drawn = BakedRenderer(baked, device="cpu").render(views().camera_to_world[1], IMAGE)
+    assert psnr(drawn, densely_rendered_with(twice, repeated, 1)) > 38
+
+
+def test_smooth_coefficients_are_kept_coarsely():
+    textures = random_textures()
+    flat = np.broadcast_to(textures.coefficients[:, :, :1, :1], textures.coefficients.shape).copy()
+    smooth = dataclasses.replace(textures, coefficients=flat)
+    baked = compaction(smooth, harmonic_basis, kept_psnr=42.0).most_compact(smooth)
+    assert baked.coefficient_shrink == max(COEFFICIENT_SHRINKS)
+    drawn = BakedRenderer(baked, device="cpu").render(views().camera_to_world[1], IMAGE)
+    assert psnr(drawn, densely_rendered(smooth, 1)) > 40
 
 
 def test_another_resolution_keeps_places_on_planes():

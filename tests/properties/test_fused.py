@@ -11,6 +11,7 @@ import pytest
 from plane_scenes import harmonic_basis, random_textures, views
 
 from nir.viewers.planes.baked import BakeSettings, bake
+from nir.viewers.planes.compaction import with_coarser_coefficients
 from nir.viewers.planes.folder import write_baked
 
 SCRIPT = """
@@ -35,11 +36,12 @@ for planes in (None, 5):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
-@pytest.mark.parametrize("largest_page", [60, 4096])
-def test_the_kernel_draws_what_pytorch_draws(tmp_path, largest_page):
+@pytest.mark.parametrize(("largest_page", "shrink"), [(60, 1), (4096, 1), (4096, 4)])
+def test_the_kernel_draws_what_pytorch_draws(tmp_path, largest_page, shrink):
     settings = BakeSettings(largest_page=largest_page)
+    textures = with_coarser_coefficients(random_textures(), shrink)
     write_baked(
-        bake(random_textures(), harmonic_basis, views(), settings),
+        bake(textures, harmonic_basis, views(), settings),
         tmp_path / "viewer",
         name="Blobs",
     )

@@ -25,7 +25,9 @@ from nir.viewers.planes.textures import (
     Basis,
     LargestWeights,
     PlaneTextures,
+    grid_of_directions,
     largest_weights,
+    mixed,
 )
 
 COEFFICIENT_ZERO = 127
@@ -37,7 +39,8 @@ class BakeSettings:
 
     tile: cells a side. largest_page: pixels a side that no page of an atlas exceeds (WebGL2
     promises 2048; nearly all devices have 4096, the paper's viewer needs 16000). least_weight:
-    tiles that contribute less to every pixel of every view are dropped. margin_tiles: so many
+    tiles that contribute less to every pixel of every view are dropped. kept_psnr: of views drawn
+    from what compaction keeps against views drawn from everything, in dB. margin_tiles: so many
     neighbours of a kept tile are kept as well, for views beside those. table_size: of the basis
     table.
     """
@@ -45,6 +48,7 @@ class BakeSettings:
     tile: int = 16
     largest_page: int = 4096
     least_weight: float = 1 / 255
+    kept_psnr: float = 39.5
     margin_tiles: int = 0
     table_size: int = 64
 
@@ -77,15 +81,18 @@ class BakedPlanes:
 
     kept: numbers of the planes that were kept, near to far; depths, groups: of those. tiles: for
     every kept plane and tile, slot + 1 in the alpha atlas and in the base atlas; coefficient_tiles:
-    for every group, in the coefficient atlas; 0 where there is nothing. views: those it was baked
-    for, with the image that they have.
+    for every group and tile of its coarser picture, in the coefficient atlas; 0 where there is
+    nothing. mixing: makes the basis of the field's own (`textures.PlaneTextures`). views: those it
+    was baked for, with the image that they have.
     """
 
     stack: PlaneStack
     kept: Int64[np.ndarray, " planes"]
     tile: int
     tiles: UInt32[np.ndarray, "planes rows columns 2"]
-    coefficient_tiles: UInt32[np.ndarray, "groups rows columns"]
+    coefficient_tiles: UInt32[np.ndarray, "groups coarse_rows coarse_columns"]
+    coefficient_shrink: int
+    mixing: Float[np.ndarray, "field_basis basis"]
     alpha_pages: UInt8[np.ndarray, "pages height width"]
     base_pages: UInt8[np.ndarray, "base_pages base_height base_width 3"]
     coefficient_pages: UInt8[np.ndarray, "turn_pages layers turn_height turn_width 4"]
@@ -138,9 +145,9 @@ def bake(
 ) -> BakedPlanes:
     """Drop what `views` never see, quantise, pack.
 
-    The views decide which tiles stay and which directions the basis table spans. weights: those of
-    `largest_weights`, where they are known already. Textures of which nothing is seen are an
-    `InputError`.
+    The views decide which tiles stay and which directions the basis table spans. basis: the
+    field's own. weights: those of `largest_weights`, where they are known already. Textures of
+    which nothing is seen are an `InputError`.
     """
     settings = settings or BakeSettings()
     device = torch.device(device)
@@ -157,19 +164,25 @@ def bake(
         [_numbered(in_planes)[kept], _numbered(in_groups)[kept // stack.planes_per_group]], axis=-1
     )
     tiles[tiles[..., 0] == 0] = 0
-    with_coefficients = _seen(weights.groups, settings) & (len(scales) > 0)
+    of_groups = weights.groups[textures.coefficient_shrink]
+    with_coefficients = _seen(of_groups, settings) & (len(scales) > 0)
     return BakedPlanes(
         stack=stack,
         kept=kept,
         tile=settings.tile,
         tiles=tiles.astype(np.uint32),
         coefficient_tiles=_numbered(with_coefficients).astype(np.uint32),
+        coefficient_shrink=textures.coefficient_shrink,
+        mixing=np.eye(len(scales)) if textures.mixing is None else textures.mixing,
         alpha_pages=_packed(textures.alpha, in_planes, settings),
         base_pages=_packed(textures.base_colour, in_groups, settings),
         coefficient_pages=_layers(textures.coefficients, scales, with_coefficients, settings),
         coefficient_scales=scales,
         basis_table=tabulate_basis(
-            basis, direction_limits(stack, views), settings.table_size, device=device
+            mixed(basis, textures.mixing),
+            direction_limits(stack, views),
+            settings.table_size,
+            device=device,
         ),
         plain_bytes=textures.plain_bytes,
         views=views,
@@ -201,12 +214,8 @@ def direction_limits(stack: PlaneStack, views: Cameras) -> tuple[float, float]:
 def tabulate_basis(
     basis: Basis, limits: tuple[float, float], size: int, *, device: torch.device | str = "cpu"
 ) -> BasisTable:
-    """Evaluate the basis on a grid of directions; v_z follows from unit length, forwards."""
-    across = torch.linspace(-limits[0], limits[0], size, device=device)
-    down = torch.linspace(-limits[1], limits[1], size, device=device)
-    y, x = torch.meshgrid(down, across, indexing="ij")
-    z = (1 - x * x - y * y).clamp_min(0).sqrt()
-    directions = torch.nn.functional.normalize(torch.stack([x, y, z], -1), dim=-1)
+    """Evaluate the basis on a grid of directions."""
+    directions = grid_of_directions(limits, size, device=device)
     values = basis(directions.reshape(-1, 3)).unflatten(0, (size, size)).double().cpu().numpy()
     values = np.moveaxis(values, -1, 0)
     low, high = values.min((1, 2)), values.max((1, 2))

@@ -25,7 +25,7 @@ from nir.viewers.planes.baked import BakedPlanes, BasisTable
 from nir.viewers.planes.rendering import BakedRenderer
 from nir.viewers.planes.views import ViewingRange
 
-FORMAT, VERSION = "nir baked planes", 1
+FORMAT, VERSION = "nir baked planes", 2
 SCENE, STILL = "scene.json", "still.png"
 PAGE = Path(__file__).resolve().parent / "page"
 ARRAYS = ("alpha", "base", "coefficients")
@@ -114,20 +114,14 @@ def _write_textures(baked: BakedPlanes, folder: Path) -> dict[str, Any]:
     described["coefficients"] |= {
         "layers": baked.coefficient_pages.shape[1],
         "scales": baked.coefficient_scales.tolist(),
+        "shrink": baked.coefficient_shrink,
+        "tiles": _write_tiles(folder / "coefficient-tiles.bytes", baked.coefficient_tiles),
     }
-    rows, columns = baked.tiles.shape[1:3]
-    described["tiles"] = {
-        "width": columns,
-        "height": rows,
-        "groups": baked.stack.groups,
-        "file": _write_numbers(folder / "tiles.bytes", baked.tiles),
-        "coefficient_file": _write_numbers(
-            folder / "coefficient-tiles.bytes", baked.coefficient_tiles
-        ),
-    }
+    described["tiles"] = _write_tiles(folder / "tiles.bytes", baked.tiles)
     table = baked.basis_table
     described["basis"] = {
         "count": baked.basis,
+        "mixing": baked.mixing.tolist(),
         "width": table.levels.shape[2],
         "height": table.levels.shape[1],
         "low": table.low.tolist(),
@@ -136,6 +130,12 @@ def _write_textures(baked: BakedPlanes, folder: Path) -> dict[str, Any]:
         "file": _write_numbers(folder / "basis.bytes", table.levels),
     }
     return described
+
+
+def _write_tiles(path: Path, tiles: np.ndarray) -> dict[str, Any]:
+    count, rows, columns = tiles.shape[:3]
+    file = _write_numbers(path, tiles)
+    return {"width": columns, "height": rows, "count": count, "file": file}
 
 
 def _write_numbers(path: Path, array: np.ndarray) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def read_baked(folder: Path) -> BakedPlanes:
     scene = read_json(folder / SCENE)
     if scene.get("format") != FORMAT or scene.get("version") != VERSION:
         raise InputError(f"{folder / SCENE}: of another version; bake the run again")
-    image, planes = scene["image"], scene["stack"]
+    image, planes, coefficients = scene["image"], scene["stack"], scene["coefficients"]
     stack = PlaneStack(
         camera_to_world=np.array(planes["camera_to_world"]).reshape(4, 4),
         intrinsics=Intrinsics(planes["width"], planes["height"], *planes["lens"]),
@@ -159,21 +159,15 @@ def read_baked(folder: Path) -> BakedPlanes:
         planes_per_group=planes["planes_per_group"],
     )
     views = stack.camera_to_world @ np.array(scene["views"]["baked_for"]).reshape(-1, 4, 4)
-    rows, columns = scene["tiles"]["height"], scene["tiles"]["width"]
-    tiles, coefficient_tiles = (
-        _read_numbers(folder, scene["tiles"][key], "<u4", shape)
-        for key, shape in (
-            ("file", (-1, rows, columns, 2)),
-            ("coefficient_file", (-1, rows, columns)),
-        )
-    )
     return BakedPlanes(
         stack=stack,
         kept=np.array(scene["kept"], dtype=np.int64),
         tile=scene["tile"],
-        tiles=tiles,
-        coefficient_tiles=coefficient_tiles,
-        coefficient_scales=np.array(scene["coefficients"]["scales"], dtype=np.float64),
+        tiles=_read_tiles(folder, scene["tiles"], 2),
+        coefficient_tiles=_read_tiles(folder, coefficients["tiles"]),
+        coefficient_shrink=coefficients["shrink"],
+        mixing=_read_mixing(scene["basis"]),
+        coefficient_scales=np.array(coefficients["scales"], dtype=np.float64),
         basis_table=_read_basis(scene["basis"], folder),
         plain_bytes=scene["plain_bytes"],
         views=Cameras(views, Intrinsics(image["width"], image["height"], *image["lens"])),
@@ -190,6 +184,16 @@ def _read_pages(scene: dict[str, Any], folder: Path) -> dict[str, np.ndarray]:
         read = [_read_numbers(folder, file, "u1", shape) for file in about["files"]]
         pages[f"{name.removesuffix('s')}_pages"] = np.stack(read)
     return pages
+
+
+def _read_tiles(folder: Path, about: dict[str, Any], *channels: int) -> np.ndarray:
+    shape = (about["count"], about["height"], about["width"], *channels)
+    return _read_numbers(folder, about["file"], "<u4", shape)
+
+
+def _read_mixing(about: dict[str, Any]) -> np.ndarray:
+    rows = about["mixing"]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), about["count"])
 
 
 def _read_basis(about: dict[str, Any], folder: Path) -> BasisTable:

@@ -13,6 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from nir.viewers.planes.textures import picture_size
+
 if TYPE_CHECKING:
     from nir.viewers.planes.rendering import Atlas, BakedRenderer, View
 
@@ -25,7 +27,9 @@ def draw(renderer: BakedRenderer, view: View, planes: int, *, least: float) -> T
     rays, device = len(view.at_infinity), view.at_infinity.device
     colour = torch.empty(rays, 3, device=device)
     atlases = (renderer.alpha, renderer.base, renderer.coefficients)
+    height, width = picture_size(baked.stack, baked.coefficient_shrink)
     grid = [camera.width, camera.height, *baked.tiles.shape[1:3]]
+    coarse_grid = [width, height, *baked.coefficient_tiles.shape[1:3]]
     _draw[(triton.cdiv(rays, RAYS_A_PROGRAM),)](
         colour,
         torch.cat([view.at_infinity, view.parallax], dim=1),
@@ -38,12 +42,13 @@ def draw(renderer: BakedRenderer, view: View, planes: int, *, least: float) -> T
         renderer.base.texels,
         renderer.coefficients.texels,
         torch.tensor([_layout(atlas) for atlas in atlases], dtype=torch.int32, device=device),
-        torch.tensor(grid, dtype=torch.int32, device=device),
+        torch.tensor(grid + coarse_grid, dtype=torch.int32, device=device),
         rays,
         planes,
         TILE=baked.tile,
         BASIS=baked.basis,
         CHANNELS=renderer.coefficients.texels.shape[-1],
+        SHRINK=baked.coefficient_shrink,
         LEAST=least,
         RAYS=RAYS_A_PROGRAM,
     )
@@ -89,6 +94,14 @@ def _place(x, y, grid, TILE: tl.constexpr):
     columns = tl.load(grid + 3)
     column = tl.minimum((x / TILE).to(tl.int32), columns - 1)
     return inside, row * columns + column, x - column * TILE, y - row * TILE
+
+
+@triton.jit
+def _slot(tiles, group, x, y, grid, mask, TILE: tl.constexpr):
+    """Slot + 1 of a group's coefficients at a place of its picture, and the place in the tile."""
+    inside, tile, x, y = _place(x, y, grid, TILE)
+    at = tiles + group * (tl.load(grid + 2) * tl.load(grid + 3)) + tile
+    return tl.load(at, mask=mask & inside, other=0), x, y
 
 
 @triton.jit
@@ -153,7 +166,7 @@ def _turning(
 def _draw(
     colour, lines, basis, about, groups, tiles, coefficient_tiles, alpha, base, turns,
     layouts, grid, rays, planes, TILE: tl.constexpr, BASIS: tl.constexpr, CHANNELS: tl.constexpr,
-    LEAST: tl.constexpr, RAYS: tl.constexpr,
+    SHRINK: tl.constexpr, LEAST: tl.constexpr, RAYS: tl.constexpr,
 ):  # fmt: skip
     """One program draws `RAYS` rays, near to far, until no light is left in any."""
     ray, exists, light, zero = _own_rays(rays, RAYS)
@@ -175,10 +188,9 @@ def _draw(
             group = tl.load(groups + plane).to(tl.int32)
             new = hit & (known != group)
             if (BASIS > 0) & (tl.max(new.to(tl.int32)) > 0):
-                near = tl.load(about + 2 * plane + 1)
-                on, tile, u, v = _place(far_x + near * shift_x, far_y + near * shift_y, grid, TILE)
-                at = coefficient_tiles + group * in_grid + tile
-                turn_slot = tl.load(at, mask=new & on, other=0)
+                near = tl.load(about + 2 * plane + 1) / SHRINK
+                u, v = far_x / SHRINK + near * shift_x, far_y / SHRINK + near * shift_y
+                turn_slot, u, v = _slot(coefficient_tiles, group, u, v, grid + 4, new, TILE)
                 turn = _turning(
                     own, turns, turn_slot, u, v, layouts + 8, zero, TILE, BASIS, CHANNELS
                 )

@@ -7,23 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from nir.fields.planes import PlaneField
 from nir.geometry.cameras import Cameras
-from nir.viewers.planes.baked import BakedPlanes, BakeSettings, bake
+from nir.viewers.planes.baked import BakedPlanes, BakeSettings
+from nir.viewers.planes.compaction import Compaction
 from nir.viewers.planes.folder import write_baked
 from nir.viewers.planes.of_field import basis_of, textures_of
-from nir.viewers.planes.rendering import BakedRenderer
 from nir.viewers.planes.textures import largest_weights
 from nir.viewers.planes.views import ViewingRange
-
-KEPT_PSNR = 42.0
-"""Of views without the tiles that are left out against views with them, in dB."""
-
-LEAST_WEIGHTS = (1 / 4, 1 / 6, 1 / 8, 1 / 12, 1 / 16, 1 / 24, 1 / 32, 1 / 64, 1 / 128)
-"""Tried in turn: what contributes less to every pixel is left out."""
 
 PROBED_VIEWS = 4
 PROBED_WIDTH = 400
@@ -59,43 +51,21 @@ def bake_field(
     settings: BakeSettings,
     *,
     resolution: float = 1.0,
-    kept_psnr: float = KEPT_PSNR,
 ) -> BakedPlanes:
     """Bake a field for the views of a scene and all that the viewer may show.
 
-    As many tiles are left out as change no probed view by more than `kept_psnr` (dB) says; what
-    contributes less than `settings.least_weight` is always left out.
+    As many functions, texels of coefficients and tiles are left out as change no probed view by
+    more than `settings.kept_psnr` says; what contributes less than `settings.least_weight` is
+    always left out.
     """
-    textures = textures_of(field, resolution=resolution)
+    textures, basis = textures_of(field, resolution=resolution), basis_of(field)
     views = views_to_show(field, cameras)
     shrink = max(1, views.intrinsics.width // PROBED_WIDTH)
-    size = (views.intrinsics.width // shrink, views.intrinsics.height // shrink)
-    views = views.resized(*size)
-    weights = largest_weights(textures, views, tile=settings.tile, device=field.device)
-
-    def baked_with(least_weight: float) -> BakedPlanes:
-        changed = dataclasses.replace(settings, least_weight=least_weight)
-        return bake(textures, basis_of(field), views, changed, weights=weights, device=field.device)
-
-    chosen = baked_with(settings.least_weight)
+    views = views.resized(views.intrinsics.width // shrink, views.intrinsics.height // shrink)
     probed = views[np.linspace(0, len(views) - 1, PROBED_VIEWS).astype(int)]
-    expected = _drawn(chosen, probed, field.device)
-    for least_weight in LEAST_WEIGHTS:
-        if least_weight <= settings.least_weight or weights.planes.max() < least_weight:
-            continue
-        sparser = baked_with(least_weight)
-        error = (_drawn(sparser, probed, field.device) - expected).square().mean((1, 2, 3)).max()
-        if error <= 10 ** (-kept_psnr / 10):
-            chosen = sparser
-            break
-    return dataclasses.replace(chosen, views=cameras)
-
-
-def _drawn(baked: BakedPlanes, views: Cameras, device: torch.device) -> Tensor:
-    """Pictures [views height width 3]."""
-    renderer = BakedRenderer(baked, device=device)
-    poses = views.camera_to_world
-    return torch.stack([renderer.render(pose, views.intrinsics) for pose in poses])
+    weights = largest_weights(textures, views, tile=settings.tile, device=field.device)
+    compaction = Compaction(basis, views, probed, weights, settings, field.device)
+    return dataclasses.replace(compaction.most_compact(textures), views=cameras)
 
 
 def views_to_show(field: PlaneField, cameras: Cameras) -> Cameras:

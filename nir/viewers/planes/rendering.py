@@ -20,7 +20,7 @@ from nir.geometry.cameras import Cameras, Intrinsics
 from nir.geometry.rays import Rays, rays_of_image
 from nir.operators.planes import PlaneStack
 from nir.viewers.planes.baked import COEFFICIENT_ZERO, BakedPlanes, BasisTable
-from nir.viewers.planes.textures import Basis
+from nir.viewers.planes.textures import Basis, mixed, picture_size, tile_grid
 
 LEAST_TRANSMITTANCE = 1 / 512
 """A ray ends when less light is left than half a level of 8 bits."""
@@ -69,7 +69,7 @@ class Atlas:
 class BakedRenderer:
     """Draws views of baked planes on one device.
 
-    basis: None looks the basis up in its table (fully baked); a function of directions is evaluated
+    basis: None looks the basis up in its table (fully baked); the field's own basis is evaluated
     for every ray instead, as where the basis network runs live. fused: one kernel for all planes;
     None uses it on a GPU where Triton is.
     """
@@ -85,7 +85,7 @@ class BakedRenderer:
         self.device = torch.device(device)
         self.fused = has_triton(self.device) if fused is None else fused
         self.baked, self.side = baked, baked.tile + 1
-        self.basis = basis or self._look_up
+        self.basis = mixed(basis, baked.mixing) if basis else self._look_up
         self.tiles = self._tensor(baked.tiles.astype(np.int32))
         self.coefficient_tiles = self._tensor(
             baked.coefficient_tiles.astype(np.int32).reshape(baked.stack.groups, -1)
@@ -187,7 +187,7 @@ class BakedRenderer:
     def _turning_of_groups(self, group: Tensor, ray: Tensor, view: View) -> Tensor:
         """The same where each ray meets the first plane of its group."""
         positions = view.positions(self.inverse_depths_of_groups[group], ray)
-        index, local, inside = self._places(positions)
+        index, local, inside = self._places(positions, self.baked.coefficient_shrink)
         slots = self.coefficient_tiles[group, index].long() * inside
         here = slots.nonzero()[:, 0]
         levels = self.coefficients.sample(slots[here] - 1, local[here], self.side)
@@ -197,13 +197,19 @@ class BakedRenderer:
         turned[here] = (coefficients * view.basis[ray[here], :, None]).sum(1)
         return turned
 
-    def _places(self, positions: Float[Tensor, "*n 2"]) -> tuple[Tensor, Tensor, Tensor]:
-        """Number of the tile [*n], place in it [*n 2], and whether on the picture at all [*n]."""
-        camera, tile = self.baked.stack.intrinsics, self.baked.tile
-        size = positions.new_tensor([camera.width, camera.height])
+    def _places(
+        self, positions: Float[Tensor, "*n 2"], shrink: int = 1
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Number of the tile [*n], place in it [*n 2], and whether on the picture at all [*n].
+
+        Of a picture whose texels each cover `shrink` texels of the planes along each side.
+        """
+        tile, positions = self.baked.tile, positions / shrink
+        height, width = picture_size(self.baked.stack, shrink)
+        rows, columns = tile_grid((height, width), tile)
+        size = positions.new_tensor([width, height])
         inside = ((positions >= 0) & (positions <= size)).all(-1)
         centred = torch.minimum((positions - 0.5).clamp_min(0), size - 1)
-        rows, columns = self.baked.tiles.shape[1:3]
         last = positions.new_tensor([columns - 1, rows - 1])
         cell = torch.minimum((centred / tile).floor(), last)
         index = (cell[..., 1] * columns + cell[..., 0]).long()

@@ -11,6 +11,8 @@ uniform vec3 place;             // of the viewing camera, in the reference camer
 uniform vec4 lens;              // of the viewing camera: focal x, y, centre x, y
 uniform vec4 plane_lens;        // of the planes' pictures
 uniform vec2 plane_size;
+uniform vec2 coefficient_size;            // of their coarser picture
+uniform float coefficient_shrink;         // texels of a plane that share one, along each side
 uniform float canvas_height;
 uniform int plane_count;
 uniform float basis_weights[BASIS + 1];   // 0 where a function is switched off
@@ -50,11 +52,11 @@ void read_basis(vec3 direction) {
 
 struct Place { ivec2 tile; vec2 local; bool inside; };
 
-Place place_of(vec2 position) {
+Place place_of(vec2 position, vec2 size, ivec2 tile_grid) {
   bool inside = all(greaterThanEqual(position, vec2(0.0)))
-    && all(lessThanEqual(position, plane_size));
-  vec2 centred = clamp(position - 0.5, vec2(0.0), plane_size - 1.0);
-  ivec2 tile = min(ivec2(centred / float(SIDE - 1)), textureSize(tiles, 0).xy - 1);
+    && all(lessThanEqual(position, size));
+  vec2 centred = clamp(position - 0.5, vec2(0.0), size - 1.0);
+  ivec2 tile = min(ivec2(centred / float(SIDE - 1)), tile_grid - 1);
   return Place(tile, centred - vec2(tile * (SIDE - 1)), inside);
 }
 
@@ -70,7 +72,8 @@ vec3 in_atlas(uint slot, vec2 local, ivec2 page_size) {
 
 // Σ k_n H_n of a group, where the ray meets its first plane.
 vec3 turning_of(int group, vec2 position) {
-  Place found = place_of(position);
+  Place found = place_of(
+    position / coefficient_shrink, coefficient_size, textureSize(coefficient_tiles, 0).xy);
   uint slot = texelFetch(coefficient_tiles, ivec3(found.tile, group), 0).r;
   if (slot == 0u || !found.inside) return vec3(0.0);
   vec3 at = in_atlas(slot, found.local, textureSize(coefficient_pages, 0).xy);
@@ -93,11 +96,12 @@ void main() {
     vec2 parallax = plane_lens.xy * (place.xy - place.z * slope);
     ivec2 alpha_size = textureSize(alpha_pages, 0).xy;
     ivec2 base_size = textureSize(base_pages, 0).xy;
+    ivec2 tile_grid = textureSize(tiles, 0).xy;
     int known_group = -1;
     vec3 turning = vec3(0.0);
     for (int plane = 0; plane < plane_count && light > LEAST_TRANSMITTANCE; ++plane) {
       vec4 about = texelFetch(planes, ivec2(plane, 0), 0);
-      Place found = place_of(at_infinity + about.x * parallax);
+      Place found = place_of(at_infinity + about.x * parallax, plane_size, tile_grid);
       uvec2 slot = texelFetch(tiles, ivec3(found.tile, plane), 0).rg;
       if (slot.r == 0u || !found.inside) continue;
       float alpha = textureLod(alpha_pages, in_atlas(slot.r, found.local, alpha_size), 0.0).r;

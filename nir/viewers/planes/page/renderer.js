@@ -35,7 +35,7 @@ export class Renderer {
 
   upload(bytes) {
     const { gl, scene } = this;
-    const { alpha, base, coefficients, tiles, basis, depths } = scene;
+    const { alpha, base, coefficients, tiles, basis } = scene;
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
     const levels = (files) => files.map((file) => bytes.get(file.name));
     const numbers = (file) => [new Uint32Array(bytes.get(file.name).buffer)];
@@ -48,9 +48,9 @@ export class Renderer {
     this.texture(3, "basis_table", [gl.R8, gl.RED, gl.UNSIGNED_BYTE],
       basis, basis.count, levels([basis.file]));
     this.texture(4, "tiles", [gl.RG32UI, gl.RG_INTEGER, gl.UNSIGNED_INT],
-      tiles, depths.length, numbers(tiles.file));
+      tiles, tiles.count, numbers(tiles.file));
     this.texture(5, "coefficient_tiles", [gl.R32UI, gl.RED_INTEGER, gl.UNSIGNED_INT],
-      tiles, tiles.groups, numbers(tiles.coefficient_file));
+      coefficients.tiles, coefficients.tiles.count, numbers(coefficients.tiles.file));
     this.planes(6);
   }
 
@@ -99,7 +99,11 @@ export class Renderer {
     gl.viewport(0, 0, image.width, image.height);
     gl.uniform4f(this.place("lens"), ...image.lens);
     gl.uniform4f(this.place("plane_lens"), ...stack.lens);
+    const { shrink } = coefficients;
     gl.uniform2f(this.place("plane_size"), stack.width, stack.height);
+    gl.uniform1f(this.place("coefficient_shrink"), shrink);
+    gl.uniform2f(this.place("coefficient_size"),
+      Math.ceil(stack.width / shrink), Math.ceil(stack.height / shrink));
     gl.uniform1f(this.place("canvas_height"), image.height);
     gl.uniform2f(this.place("direction_limits"), ...basis.limits);
     const ranges = basis.low.flatMap((low, n) => [low, basis.high[n]]);

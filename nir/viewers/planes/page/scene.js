@@ -6,7 +6,7 @@ export class SceneError extends Error {}
 export async function readTextures(description, address, tell) {
   const files = [
     ...description.alpha.files, ...description.base.files, ...description.coefficients.files,
-    description.tiles.file, description.tiles.coefficient_file, description.basis.file,
+    description.tiles.file, description.coefficients.tiles.file, description.basis.file,
   ];
   const total = files.reduce((sum, file) => sum + file.bytes, 0);
   let come = 0;
@@ -26,7 +26,7 @@ export async function readDescription(address) {
     throw new SceneError(`${address.pathname} is missing (${answer.status}); bake the run again.`);
   }
   const description = await answer.json().catch(() => null);
-  if (description?.format !== "nir baked planes" || description.version !== 1) {
+  if (description?.format !== "nir baked planes" || description.version !== 2) {
     throw new SceneError("scene.json is not of this viewer's version; bake the run again.");
   }
   return description;
