@@ -135,15 +135,34 @@ def toy_forward_world(spacing: float) -> World:
 
 
 def toy_shiny_world(spacing: float) -> World:
-    """The room of `toy_forward_world` with two foils in it whose colours turn with the eye."""
+    """The room of `toy_forward_world` with two foils in it whose colours turn with the eye.
+
+    Their gratings grow finer sideways so that a whole foil shows nearly one colour, which changes
+    as the eye moves: no picture on any plane, however far, does that.
+    """
     room = toy_forward_world(spacing)
-    shifts = np.random.default_rng(7).random((4, 5, 1)).astype(np.float32) * 2
-    foil = Material(np.repeat(shifts, 3, axis=2), iridescence=0.85)
+    random = np.random.default_rng(7)
     foils = [
-        Rectangle(np.array([-0.62, 0.55, -5.7]), 0.62, 0.5),
-        Rectangle(np.array([1.75, 0.75, -5.9]), 0.5, 0.6),
+        Rectangle(np.array([-1.45, 0.75, -6.0]), 1.35, 0.85),
+        Rectangle(np.array([1.75, 0.85, -6.2]), 1.35, 0.95),
     ]
-    return World([*room.solids, *foils], [*room.materials, foil, foil], room.lamp, room.up)
+    materials = [Material(_foil_shifts(foil, random), iridescence=0.85) for foil in foils]
+    return World([*room.solids, *foils], [*room.materials, *materials], room.lamp, room.up)
+
+
+FOIL_SLOPE = 1.2
+"""Wavelengths of shift a unit of length that keep a foil's colour even for an eye in the room."""
+
+
+def _foil_shifts(
+    foil: Rectangle, random: np.random.Generator
+) -> Float[np.ndarray, "rows columns 3"]:
+    """What each place of a foil's grating adds to the difference of path, in wavelengths."""
+    rows, columns = 4, 9
+    centres = (2 * np.arange(columns) + 1) / columns - 1
+    even = FOIL_SLOPE * foil.half_width * centres
+    shifts = even + 0.4 * random.random((rows, columns))
+    return np.repeat(shifts[..., None], 3, axis=2).astype(np.float32)
 
 
 def _things_on_the_floor(pictures: _Pictures) -> list[tuple[Solid, Material]]:
