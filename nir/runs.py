@@ -13,12 +13,14 @@ import hashlib
 import io
 import pickle
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from nir.ahead import predictions_ahead
 from nir.building import start_of_task
 from nir.checkpoints import Checkpoints
 from nir.data.fetch import resolve_subject
@@ -115,10 +117,12 @@ def train_run(
     log: Path | None = None,
     checkpoint_seconds: float = 60.0,
     keep_checkpoints: bool = False,
+    ahead: bool = False,
 ) -> None:
     """Train a run, going on from its last checkpoint, and write its folder.
 
     keep_checkpoints: do not remove them when done, so that the same training again ends at once.
+    ahead: predict, too, for `nir.ahead.take_predictions` to find.
     """
     checkpoints = Checkpoints(checkpoints_root / specification.checkpoint_name())
     for path in (out / "model.pt", checkpoints.folder / "step"):
@@ -140,6 +144,9 @@ def train_run(
         task = build_task(specification, data_root, device)
         state = trainer.train(task)
         _write_run(specification, out, task, state, device)
+        if ahead:
+            del task, state  # their memory is needed again
+            _predict_ahead(out, data_root, device, progress.say)
         if keep_checkpoints:
             progress.forget()
             checkpoints.mark_finished()
@@ -147,6 +154,17 @@ def train_run(
         checkpoints.remove()
     with contextlib.suppress(OSError):  # another training may be using it
         checkpoints_root.rmdir()
+
+
+def _predict_ahead(
+    folder: Path, data_root: Path, device: torch.device, say: Callable[[str], None]
+) -> None:
+    """Predict as `predict_run` does; where that fails, its own job is the one to say why."""
+    try:
+        with predictions_ahead(folder) as temporary:
+            load_run(folder, data_root=data_root, device=device).predict(temporary)
+    except Exception as error:
+        say(f"could not predict ahead: {type(error).__name__}")
 
 
 def _stamp(path: Path) -> list[int] | None:

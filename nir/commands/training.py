@@ -45,6 +45,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="when done, too: the same training again ends at once",
     )
+    train.add_argument("--ahead", action="store_true", help="predict, too: nir predict --ahead")
     add_data_root(train)
     add_device(train)
     add_log(train)
@@ -71,6 +72,7 @@ def _train(options: argparse.Namespace) -> None:
             log=options.log,
             checkpoint_seconds=options.checkpoint_seconds,
             keep_checkpoints=options.keep_checkpoints,
+            ahead=options.ahead,
         )
 
 
@@ -120,16 +122,25 @@ def _label_of(out: Path) -> str:
 
 
 def _add_predict(commands: argparse._SubParsersAction) -> None:
-    for name, says in (("predict", "write a run's predictions"), ("mesh", "write a run's surface")):
-        command = commands.add_parser(name, help=says)
+    predict = commands.add_parser("predict", help="write a run's predictions")
+    predict.add_argument(
+        "--ahead", action="store_true", help="take those that nir train --ahead has made, if any"
+    )
+    predict.set_defaults(command=_predict)
+    mesh = commands.add_parser("mesh", help="write a run's surface")
+    mesh.set_defaults(command=_mesh)
+    for command in (predict, mesh):
         command.add_argument("run", type=Path, help="the run's folder")
         add_data_root(command)
         add_device(command)
         add_log(command)
-        command.set_defaults(command=_predict if name == "predict" else _mesh)
 
 
 def _predict(options: argparse.Namespace) -> None:
+    from nir.ahead import take_predictions
+
+    if options.ahead and take_predictions(options.run):
+        return
     from nir.runs import predict_run
 
     with computing(options, _label_of(options.run)) as device:

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
+from nir.ahead import take_predictions
 from nir.configuration import SCENES, read_configuration
 from nir.data.colmap import estimate_poses
 from nir.data.fetch import fetch, resolve_subject
@@ -27,7 +28,7 @@ from nir.reporting.claims import verdicts
 from nir.reporting.figures import plot
 from nir.reporting.panels import write_panel
 from nir.reporting.tables import read_published, table_of, tabulate
-from nir.runs import RunSpecification, load_run, predict_run, train_run
+from nir.runs import RunSpecification, load_run, train_run
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
@@ -76,7 +77,8 @@ def scenes_beside(data_root: Path) -> Path:
     return data_root.parent / Path(SCENES).name
 
 
-def train(run: Run, results: Path, data_root: Path) -> Path:
+def train(run: Run, results: Path, data_root: Path, *, ahead: bool = True) -> Path:
+    """Train it and, `ahead` of being asked, predict."""
     subject = trained_on(run, data_root)
     folder = results / run.place
     train_run(
@@ -86,6 +88,7 @@ def train(run: Run, results: Path, data_root: Path) -> Path:
         data_root=data_root,
         device=CPU,
         label=run.place,
+        ahead=ahead,
     )
     return folder
 
@@ -98,7 +101,7 @@ def finite(value: float | None) -> bool:
 def test_a_run_trains_predicts_and_is_evaluated(name, tmp_path, data_root):
     run = RUNS[name]
     folder = train(run, tmp_path, data_root)
-    predict_run(folder, data_root=data_root, device=CPU)
+    assert take_predictions(folder)
     metrics = evaluate_run(folder)["metrics"]
 
     assert metrics
@@ -148,7 +151,7 @@ def test_the_same_seed_trains_the_same_model(name, tmp_path, data_root):
 @pytest.mark.parametrize("name", list(EXPERIMENTS))
 def test_a_saved_model_is_the_trained_one(name, tmp_path, data_root):
     run = EXPERIMENTS[name].runs[-1]
-    folder = train(run, tmp_path, data_root)
+    folder = train(run, tmp_path, data_root, ahead=False)
     task = load_run(folder, data_root=data_root, device=CPU)
     saved = torch.load(folder / "model.pt", weights_only=True)
     assert all(torch.equal(saved[k], v) for k, v in task.field.state_dict().items())
@@ -161,7 +164,7 @@ def test_every_headline_claim_and_figure_of_an_experiment_finds_its_numbers(
     experiment, results = EXPERIMENTS[name], tmp_path / "smoke"
     for run in experiment.runs:
         folder = train(run, results, data_root)
-        predict_run(folder, data_root=data_root, device=CPU)
+        assert take_predictions(folder)
     plan = experiment.plan()
     if scenes_beside(data_root).exists():
         (tmp_path / Path(SCENES).name).symlink_to(scenes_beside(data_root))

@@ -21,5 +21,5 @@ rule predict:
         code=code_of_training,
         root=DATA_ROOT,
     shell:
-        "nir predict $(dirname {input.model:q}) --data-root {params.root:q}"
+        "nir predict $(dirname {input.model:q}) --ahead --data-root {params.root:q}"
         " --threads {threads} --log {log:q}"

@@ -1,5 +1,6 @@
 # One model a job. Checkpoints lie beside the outputs, in a folder named by the hash of recipe and
 # code: a retry goes on where it stopped, a changed recipe starts anew.
+# `--ahead`: the predictions come next, and need not start torch again.
 # `exec`: signals before a time limit reach the training itself, not a shell in between.
 
 
@@ -30,4 +31,4 @@ rule train:
         "exec nir train {params.task} {params.subject:q} --recipe {params.recipe:q}"
         " --seed {wildcards.seed} --data-root {params.root:q} --threads {threads}"
         " --out $(dirname {output.model:q}) --checkpoints results/{wildcards.scale}/.checkpoints"
-        " ${{SLURM_JOB_ID:+--keep-checkpoints}} --log {log:q}"
+        " ${{SLURM_JOB_ID:+--keep-checkpoints}} --ahead --log {log:q}"
