@@ -131,7 +131,9 @@ def test_pixel2mesh_grows_fourfold_and_starts_near_its_sphere():
         image_channels=30, width=8, blocks=1, subdivisions=1, radius=0.4, generator=generator
     )
     pose = torch.from_numpy(camera_at(0.0, 20.0, 32).camera_to_world).float()
-    stages = network(features(torch.rand(1, 3, 32, 32)), Projection(pose, torch.ones(1)))
+    stages = network(
+        features(torch.rand(1, 3, 32, 32, generator=generator)), Projection(pose, torch.ones(1))
+    )
     assert [stage.after.shape[1] for stage in stages] == [42, 162, 642]
     assert network.faces.max() == 641
     radii = stages[-1].after.detach().norm(dim=-1)
