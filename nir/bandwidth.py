@@ -91,6 +91,7 @@ def choose_by_leave_one_out(
     """
 
     def criterion(sigma: float) -> float:
+        """Mean squared residual over all samples of all sets, each left out once."""
         kernel = kernel_of(sigma)
         squares = [
             leave_one_out_residuals(

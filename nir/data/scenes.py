@@ -31,7 +31,6 @@ from nir.geometry.cameras import (
     opencv_from_llff,
     opencv_from_opengl,
 )
-from nir.geometry.similarity import Similarity
 
 HOLD_EVERY = 8
 """LLFF's test views are every 8th in the order of file names, the first included (llffhold)."""
@@ -61,7 +60,7 @@ class Scene:
     background: float | None
     ndc: bool
     linear_in_disparity: bool
-    world_from_scene: Similarity
+    world_from_scene: similarity.Similarity
     pixels: str
 
     def __post_init__(self) -> None:
@@ -147,7 +146,7 @@ def load_blender(
         background=background,
         ndc=False,
         linear_in_disparity=False,
-        world_from_scene=Similarity.identity(),
+        world_from_scene=similarity.Similarity.identity(),
         pixels="as stored" if downscale == 1 else f"area mean by {downscale} after compositing",
     )
 

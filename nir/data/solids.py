@@ -121,6 +121,7 @@ class Box(Solid):
         return float(np.linalg.norm(self.half_size))
 
     def intersect(self, origins: Vectors, directions: Vectors) -> Values:
+        """Where each ray enters the last of three slabs, or leaves the first from inside."""
         start, along = self._inside(origins, directions)
         half = self.half_size.astype(start.dtype)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -169,6 +170,7 @@ class Cylinder(Solid):
         return float(np.hypot(self.radius, self.half_height))
 
     def intersect(self, origins: Vectors, directions: Vectors) -> Values:
+        """The nearer of its round side and its flat ends."""
         start, along = self._inside(origins, directions)
         flat = np.array([1, 1, 0], start.dtype)
         upright = start.dtype.type(1e-9)  # keeps rays along the axis from dividing by zero
@@ -230,6 +232,7 @@ class Torus(Solid):
         return np.hypot(ring, local[:, 2]) - self.tube_radius
 
     def intersect(self, origins: Vectors, directions: Vectors) -> Values:
+        """Steps of the length of the distance to the ring, within its bounding sphere."""
         start, along = (array.astype(np.float64) for array in self._inside(origins, directions))
         length = np.sqrt(dot(along, along))
         enter, leave = _crossings(start, along, self.extent)

@@ -299,6 +299,8 @@ def _keeps(index: tuple[Any, ...]) -> bool:
 
 def _rowwise(name: str) -> Rule:
     def apply(jet: Jet, *args: Any, **kwargs: Any) -> Any:
+        """The method of each row of the jet, several results one after the other."""
+
         def on_row(row: Tensor) -> Any:
             function = getattr(Tensor, name)
             return function(row, *args, **kwargs) if callable(function) else getattr(row, name)

@@ -180,6 +180,7 @@ class _OnStack(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, stack: Tensor, function: Elementwise, form: Form, rows: int) -> Tensor:
+        """Value and derivatives of the function, block by block."""
         stack = stack.contiguous()
         result = stack.new_empty(rows, *stack.shape[1:])
         slope = torch.empty_like(stack[0])
@@ -196,6 +197,7 @@ class _OnStack(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+        """Pull the cotangent of all rows back, block by block."""
         stack, result, slope = ctx.saved_tensors
         split = ctx.form.first_rows
         to_stack = torch.empty_like(stack)
@@ -221,6 +223,7 @@ class _OnAffine(torch.autograd.Function):
     def forward(
         ctx: Any, value: Tensor, first: Tensor, function: Elementwise, form: Form, rows: int
     ) -> Tensor:
+        """The same where the first derivatives are the same at every point."""
         result = value.new_empty(rows, *value.shape)
         slope = torch.empty_like(value, memory_format=torch.contiguous_format)
         z = _points_and_features(value.contiguous()[None])[0]
@@ -235,6 +238,7 @@ class _OnAffine(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+        """Pull back; what reaches a constant derivative is summed over points."""
         value, first, result, slope = ctx.saved_tensors
         z, slopes = (_points_and_features(t.contiguous()[None])[0] for t in (value, slope))
         constant, y, dy = map(_points_and_features, (first, result, cotangent.contiguous()))
@@ -271,6 +275,7 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+        """Products with the transposed weight and with the stack; the bias has one row's."""
         stack, weight = ctx.saved_tensors
         to_stack = to_weight = to_bias = None
         if ctx.needs_input_grad[0]:
