@@ -230,17 +230,22 @@ def test_lbfgs_ends_lower_than_as_many_gradients_by_adam(tmp_path):
     assert rows[-1]["loss"] < 0.5 * other[-1]["loss"]
 
 
+def largest_gradient(task: Regression) -> float:
+    """The largest slope of the first step's loss."""
+    task.field.zero_grad()
+    sum(task.losses(task.batch(0, generator_for(0, "step", 0))).values()).backward()
+    return max(p.grad.abs().max().item() for p in task.field.parameters())
+
+
 def test_lbfgs_solves_a_linear_problem_in_one_step(tmp_path):
     task = Regression()
     task.field = nn.Linear(1, 1)
     task.monitor = dict
+    before = largest_gradient(task)
     values = {**LBFGS, "steps": 1, "lbfgs_iterations": 50}
     rows = train(tmp_path, task, **values).rows
-    batch = task.batch(0, generator_for(0, "step", 0))
-    task.field.zero_grad()
-    sum(task.losses(batch).values()).backward()
     assert rows[0]["loss"] > 0
-    assert all(p.grad.abs().max() < 1e-5 for p in task.field.parameters())
+    assert largest_gradient(task) < 1e-3 * before
 
 
 @pytest.mark.parametrize("stop_step", [1, 4])
