@@ -3,6 +3,9 @@
 The fingerprint of modules is a hash over their syntax trees and those of all `nir` modules that
 they import, however indirectly, with docstrings, comments and formatting left out. Snakemake sees
 it as a parameter, so that a changed statement runs again what depends on it, and nothing else.
+
+Every job asks for one, so what a source amounts to is kept beside the compiled sources, under the
+hash of its bytes.
 """
 
 from __future__ import annotations
@@ -10,19 +13,42 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import json
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+from nir.errors import InputError
+from nir.files import write_json
 
 PACKAGE = "nir"
 PACKAGE_FOLDER = Path(__file__).resolve().parent
 
+MOST_KEPT = 2000
+"""Sources whose digests are kept; with more, those of older sources are forgotten."""
+
+
+class _Digest(NamedTuple):
+    """What a fingerprint needs of one source.
+
+    imports: (module, name) for each name imported from the package; no name for a whole module.
+    syntax: hash of the tree.
+    """
+
+    imports: list[tuple[str, str]]
+    syntax: str
+
 
 def fingerprint(*modules: str, package_folder: Path = PACKAGE_FOLDER) -> str:
     """Return 16 hexadecimal digits for the import closure of `modules`."""
+    known = _known_digests(package_folder)
+    count = len(known)
     digest = hashlib.sha256()
     for module in sorted(closure(*modules, package_folder=package_folder)):
-        digest.update(f"{module}\n{_module(module, package_folder).syntax}\n".encode())
+        digest.update(f"{module}\n{_digest_of(module, package_folder).syntax}\n".encode())
+    if len(known) > count:
+        _keep(known, package_folder)
     return digest.hexdigest()[:16]
 
 
@@ -38,8 +64,15 @@ def closure(*modules: str, package_folder: Path = PACKAGE_FOLDER) -> set[str]:
         module = waiting.pop()
         if module not in found:
             found.add(module)
-            waiting.extend(_module(module, package_folder).imports)
+            waiting.extend(_imports_of(module, package_folder))
     return found
+
+
+def _imports_of(module: str, package_folder: Path) -> Iterator[str]:
+    for imported, name in _digest_of(module, package_folder).imports:
+        submodule = f"{imported}.{name}"
+        is_module = name and _source_of(submodule, package_folder).is_file()
+        yield submodule if is_module else imported
 
 
 def _source_of(module: str, package_folder: Path) -> Path:
@@ -52,42 +85,37 @@ def _source_of(module: str, package_folder: Path) -> Path:
     )
 
 
-def _exists(module: str, package_folder: Path) -> bool:
-    return _source_of(module, package_folder).is_file()
-
-
-@dataclass(frozen=True)
-class _Module:
-    """What a fingerprint needs of one source."""
-
-    imports: tuple[str, ...]
-    syntax: str
-
-
-def _module(name: str, package_folder: Path) -> _Module:
-    source = _source_of(name, package_folder)
-    return _parsed(source, source.stat().st_mtime_ns, package_folder)
+def _digest_of(module: str, package_folder: Path) -> _Digest:
+    source = _source_of(module, package_folder)
+    return _read(source, source.stat().st_mtime_ns, package_folder)
 
 
 @functools.cache
-def _parsed(source: Path, _modified: int, package_folder: Path) -> _Module:
-    tree = ast.parse(source.read_text(encoding="utf-8"), filename=str(source))
-    imports = tuple(_walk_imports(tree, package_folder))
-    for node in ast.walk(tree):
+def _read(source: Path, _modified: int, package_folder: Path) -> _Digest:
+    content = source.read_bytes()
+    key = hashlib.sha256(content).hexdigest()
+    known = _known_digests(package_folder)
+    if key not in known:
+        known[key] = _parsed(content)
+    return known[key]
+
+
+def _parsed(source: bytes) -> _Digest:
+    tree = ast.parse(source)
+    nodes = list(ast.walk(tree))
+    imports = [pair for node in nodes for pair in _imported_by(node)]
+    for node in nodes:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             _strip_docstring(node)
-    return _Module(imports, ast.dump(tree))
+    return _Digest(imports, hashlib.sha256(ast.dump(tree).encode()).hexdigest())
 
 
-def _walk_imports(tree: ast.Module, package_folder: Path) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-            yield from (name for name in names if name.split(".")[0] == PACKAGE)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
-            for alias in node.names:
-                submodule = f"{node.module}.{alias.name}"
-                yield submodule if _exists(submodule, package_folder) else str(node.module)
+def _imported_by(node: ast.AST) -> Iterator[tuple[str, str]]:
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+        yield from ((name, "") for name in names if name.split(".")[0] == PACKAGE)
+    elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
+        yield from ((str(node.module), alias.name) for alias in node.names)
 
 
 def _strip_docstring(
@@ -97,3 +125,29 @@ def _strip_docstring(
     is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
     if is_text and isinstance(first.value.value, str):
         node.body = node.body[1:]
+
+
+def _kept_at(package_folder: Path) -> Path:
+    """Syntax trees differ between versions of Python, as compiled sources do."""
+    return package_folder / "__pycache__" / f"fingerprints.{sys.implementation.cache_tag}.json"
+
+
+@functools.cache
+def _known_digests(package_folder: Path) -> dict[str, _Digest]:
+    """Those of earlier processes, to which this one adds its own; by hash of the source."""
+    try:
+        kept = json.loads(_kept_at(package_folder).read_text(encoding="utf-8"))
+        return {key: _Digest(*digest) for key, digest in kept.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _keep(known: dict[str, _Digest], package_folder: Path) -> None:
+    """Without the right or the room to write there, each process parses all sources anew."""
+    if sys.dont_write_bytecode:
+        return
+    newest = dict(list(known.items())[-MOST_KEPT:])
+    try:
+        write_json(_kept_at(package_folder), newest)
+    except (InputError, OSError):
+        return

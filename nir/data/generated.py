@@ -19,7 +19,6 @@ from numpy.random import RandomState
 from PIL import Image, ImageDraw, ImageFont
 
 from nir.data.audio import write_wav
-from nir.data.generated_scenes import SCENE_WRITERS
 from nir.data.images import read_image, write_png
 from nir.data.registry import bundled_folder
 from nir.data.shape_sets import SETS
@@ -264,6 +263,16 @@ def _write_signals(family: str) -> Callable[[Path, int], None]:
     return write
 
 
+def _write_scene(name: str) -> Callable[[Path, int], None]:
+    def write(path: Path, number: int) -> None:
+        # Imported here: a scene's surfaces need trimesh, the others should not wait for it.
+        from nir.data.generated_scenes import WRITERS
+
+        WRITERS[name](path, number)
+
+    return write
+
+
 _SIGNALS = (
     "power_law",
     "band_limited",
@@ -273,6 +282,7 @@ _SIGNALS = (
     "plane_waves",
     "turned_scene",
 )
+_SCENES = ("toy", "toy_forward", "toy_shiny", "toy_arc", "toy_rig", "toy_photos")
 
 
 def _families_writer(name: str) -> Callable[[Path, int], None]:
@@ -293,7 +303,7 @@ _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "melody": _write_melody,
     "moving_crop": _write_moving_crop,
     **{family: _write_signals(family) for family in _SIGNALS},
-    **SCENE_WRITERS,
+    **{name + size: _write_scene(name + size) for name in _SCENES for size in ("", "_small")},
     "trefoil_knot": _write_trefoil_knot,
     **{name: _families_writer(name) for name in SETS},
     "uniform_medium": _medium_writer("uniform"),
@@ -301,3 +311,6 @@ _GENERATORS: Mapping[str, Callable[[Path, int], None]] = {
     "circle_medium": _medium_writer("circle"),
     "disc_medium": _medium_writer("disc"),
 }
+
+NAMES = frozenset(_GENERATORS)
+"""Of what can be generated; a number may follow, as in `rendered_text_3`."""

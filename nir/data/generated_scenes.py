@@ -73,7 +73,7 @@ def _write_toy_rig(path: Path, _number: int, *, size: int) -> None:
     generate_toy_room(path, size=size, train=train, test=test)
 
 
-SCENE_WRITERS: Mapping[str, Callable[[Path, int], None]] = {
+WRITERS: Mapping[str, Callable[[Path, int], None]] = {
     "toy": _write_toy,
     "toy_small": _write_toy_small,
     "toy_forward": _write_toy_forward,

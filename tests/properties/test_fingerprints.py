@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+from nir import fingerprints
 from nir.experiments import training_code
 from nir.fingerprints import closure, fingerprint
 
@@ -120,6 +124,49 @@ def test_several_modules_count_together_in_any_order(package):
     together = of(package, "nir.top", "nir.alone")
     assert together == of(package, "nir.alone", "nir.top")
     assert together != of(package, "nir.top")
+
+
+@pytest.fixture
+def in_new_process(monkeypatch):
+    """Forget what this process has read, as the next one would not know it."""
+
+    def forget() -> None:
+        fingerprints._read.cache_clear()
+        fingerprints._known_digests.cache_clear()
+
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    forget()
+    return forget
+
+
+def test_the_next_process_parses_only_what_has_changed(package, in_new_process, monkeypatch):
+    before = of(package, "nir.top")
+    in_new_process()
+    parsed = []
+    parse = ast.parse
+    monkeypatch.setattr(ast, "parse", lambda source: parsed.append(source) or parse(source))
+    assert of(package, "nir.top") == before
+    assert not parsed
+    edit(package, "leaf.py", "return 1", "return 2")
+    assert of(package, "nir.top") != before
+    assert parsed == [(package / "leaf.py").read_bytes()]
+
+
+@pytest.mark.parametrize("damage", ["", "[1, 2]", '{"a": 3}', '{"a": '])
+def test_damaged_digests_are_made_anew(package, in_new_process, damage):
+    before = of(package, "nir.top")
+    (kept,) = (package / "__pycache__").glob("fingerprints.*.json")
+    kept.write_text(damage)
+    in_new_process()
+    assert of(package, "nir.top") == before
+
+
+def test_digests_that_cannot_be_kept_are_done_without(package, in_new_process):
+    before = of(package, "nir.top")
+    shutil.rmtree(package / "__pycache__")
+    (package / "__pycache__").write_text("in the way")
+    in_new_process()
+    assert of(package, "nir.top") == before
 
 
 def test_a_fingerprint_is_sixteen_hexadecimal_digits(package):

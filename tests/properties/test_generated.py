@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from numpy.random import RandomState
 
+from nir.data import generated, generated_scenes, generated_signals
 from nir.data.audio import read_audio
 from nir.data.generated import generate, shepp_logan_image, shepp_logan_volume
 from nir.data.images import read_image, resize_image
@@ -129,3 +133,17 @@ def test_the_moving_crop_moves_a_little_from_frame_to_frame_and_closes(tmp_path)
     assert steps.max() < 0.12
     assert np.abs(video[-1] - video[0]).mean() < 1.5 * steps.max()
     assert np.abs(video[24] - video[0]).mean() > steps.mean()
+
+
+def test_scenes_and_signals_are_made_under_the_names_that_their_modules_give_them():
+    named = {*generated_scenes.WRITERS, *generated_signals.WRITERS}
+    assert named <= generated.NAMES
+
+
+def test_a_signal_waits_for_no_library_that_it_does_without(tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from nir.data.generated import generate;"
+        f"generate('shepp_logan', Path({str(tmp_path / 'phantom.png')!r}));"
+        "assert not {'torch', 'trimesh', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

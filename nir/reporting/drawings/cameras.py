@@ -7,7 +7,6 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-import trimesh
 from jaxtyping import Float
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -119,6 +118,8 @@ def _sparse_points(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Points and colours in [0, 1]; a thinned choice of them, or none where there is no file."""
     if not path.is_file():
         return np.zeros((0, 3)), np.zeros((0, 3))
+    import trimesh  # it is slow to start, and most figures show no cloud
+
     cloud = trimesh.load(path, process=False)
     if not isinstance(cloud, trimesh.PointCloud):
         raise InputError(f"{path}: holds no points; estimate the poses again")

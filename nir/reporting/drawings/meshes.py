@@ -7,7 +7,6 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import trimesh
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -35,7 +34,7 @@ def meshes(results: Results) -> Figure:
     if not found:
         axes[0, 0].text(0.5, 0.5, "no surface was extracted", ha="center")
     for axis, (label, path, title) in zip(axes.flat, found, strict=False):
-        _draw(axis, trimesh.load(path, process=False, force="mesh"))
+        _draw(axis, path)
         axis.set_title(title or label, fontsize=8.5)
     return figure
 
@@ -51,8 +50,11 @@ def _surfaces(results: Results, run: dict[str, Any]) -> list[tuple[Path, str]]:
     return [(folder / "mesh.ply", "")] if (folder / "mesh.ply").is_file() else []
 
 
-def _draw(axis: Axes, mesh: trimesh.Trimesh) -> None:
+def _draw(axis: Axes, path: Path) -> None:
     """Points of what faces the viewer, from far to near, lit from one side."""
+    import trimesh  # it is slow to start, and most figures show no surface
+
+    mesh = trimesh.load(path, process=False, force="mesh")
     points, faces = trimesh.sample.sample_surface(mesh, SHOWN_POINTS, seed=0)
     right, up, towards = _view_axes()
     faces_viewer = mesh.face_normals[faces] @ towards > 0
