@@ -20,6 +20,7 @@ resource_scopes:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/logs.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/poses.smk"
 include: "workflow/rules/shapes.smk"

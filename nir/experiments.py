@@ -126,6 +126,22 @@ def training_code(task: str) -> str:
     return fingerprint(entry.module, recipe_module, "nir.building", "nir.training")
 
 
+def trained_alike(experiments: Mapping[str, Experiment]) -> dict[str, str]:
+    """Places of runs whose model another run trains, with that run's place.
+
+    Runs of the same task, subject, seed and values of training have the same model. The first of
+    them, in the configuration's order, trains it, whatever the others ask of it.
+    """
+    first: dict[str, str] = {}
+    alike: dict[str, str] = {}
+    for run in (run for experiment in experiments.values() for run in experiment.runs):
+        identity = [run.task, run.trained_on, run.seed, run.recipe.of_training()]
+        origin = first.setdefault(canonical_json(identity), run.place)
+        if origin != run.place and run.recipe.steps:
+            alike[run.place] = origin
+    return alike
+
+
 def experiments_of(config: Mapping[str, Any]) -> dict[str, Experiment]:
     """Expand all experiments of a configuration at its scale."""
     experiments = {name: _experiment(name, config) for name in config["experiments"]}

@@ -26,7 +26,7 @@ from nir.data.fetch import fetch
 from nir.data.registry import registry
 from nir.doctor import available_memory_bytes
 from nir.errors import InputError
-from nir.experiments import Experiment, Run, experiments_of
+from nir.experiments import Experiment, Run, experiments_of, trained_alike
 from nir.progress import format_seconds
 from nir.random import generator_for
 from nir.runs import RunSpecification, build_task, choose_device
@@ -53,9 +53,10 @@ def examine_plan(
     """Say what a configuration lacks, and about how long and large its trainings are here."""
     config = read_configuration(path)
     config["scale"] = scale or config["scale"]
-    experiments = experiments_of(config)
+    every = experiments_of(config)
+    experiments = _trained_by_themselves(every)
     count = sum(len(e.runs) for e in experiments.values())
-    yield f"scale {config['scale']}: {len(experiments)} experiments, {count} trainings"
+    yield f"scale {config['scale']}: {len(every)} experiments, {count} trainings"
     yield from missing_data(experiments, data_root)
     if seconds <= 0:
         return
@@ -68,6 +69,16 @@ def examine_plan(
     finally:
         torch.set_num_threads(before)
     yield from _report(experiments, costs, device, _side_by_side(device, threads))
+
+
+def _trained_by_themselves(experiments: Mapping[str, Experiment]) -> dict[str, Experiment]:
+    """The experiments without runs that take the model of another run."""
+    alike = trained_alike(experiments)
+    return {
+        name: dataclasses.replace(experiment, runs=runs)
+        for name, experiment in experiments.items()
+        if (runs := tuple(run for run in experiment.runs if run.place not in alike))
+    }
 
 
 def missing_data(experiments: Mapping[str, Experiment], data_root: Path) -> Iterator[str]:

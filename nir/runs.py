@@ -33,6 +33,7 @@ from nir.files import (
     read_json,
     remove_leftovers,
     require_writable,
+    write_bytes,
     write_json,
     write_text,
     written_whole,
@@ -74,6 +75,13 @@ class RunSpecification:
         return cls(
             task=values["task"], subject=values["subject"], seed=values["seed"], recipe=recipe
         )
+
+    def is_trained_as(self, other: RunSpecification) -> bool:
+        """Whether both have the same model, whatever is asked of it afterwards."""
+        mine, others = (
+            (run.task, run.subject, run.seed, run.recipe.of_training()) for run in (self, other)
+        )
+        return mine == others
 
     def checkpoint_name(self) -> str:
         """A hash of recipe, subject, seed and code: another of any is another training.
@@ -154,6 +162,32 @@ def train_run(
         checkpoints.remove()
     with contextlib.suppress(OSError):  # another training may be using it
         checkpoints_root.rmdir()
+
+
+def adopt_model(
+    specification: RunSpecification,
+    out: Path,
+    origin: Path,
+    *,
+    data_root: Path,
+    device: torch.device,
+    label: str,
+    log: Path | None = None,
+    ahead: bool = False,
+) -> None:
+    """Write a run's folder around the model of another that was trained alike.
+
+    origin: that run's folder. One that was trained otherwise is an `InputError`.
+    """
+    if not specification.is_trained_as(RunSpecification.read(origin)):
+        raise InputError(f"{origin}: another recipe, subject or seed; train this run by itself")
+    say = Progress(label=label, steps=0, folder=out, log=log).say
+    say(f"takes the model of {origin}, which is trained alike")
+    write_json(out / "recipe.json", specification.to_dict())
+    for name in ("log.csv", "training.json", "model.pt"):
+        write_bytes(out / name, (origin / name).read_bytes())
+    if ahead:
+        _predict_ahead(out, data_root, device, say)
 
 
 def _predict_ahead(

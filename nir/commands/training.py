@@ -45,6 +45,9 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="when done, too: the same training again ends at once",
     )
+    train.add_argument(
+        "--model-of", type=Path, metavar="RUN", help="take this run's model, which is trained alike"
+    )
     train.add_argument("--ahead", action="store_true", help="predict, too: nir predict --ahead")
     add_data_root(train)
     add_device(train)
@@ -53,7 +56,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from nir.runs import RunSpecification, train_run
+    from nir.runs import RunSpecification, adopt_model, train_run
     from nir.tasks import task_entry
 
     values = _parse_recipe(options.recipe) | dict(map(parse_setting, options.set))
@@ -62,17 +65,23 @@ def _train(options: argparse.Namespace) -> None:
         task=options.task, subject=options.subject, seed=options.seed, recipe=recipe
     )
     with computing(options, _label_of(options.out)) as device:
+        shared = {
+            "data_root": options.data_root,
+            "device": device,
+            "label": _label_of(options.out),
+            "log": options.log,
+            "ahead": options.ahead,
+        }
+        if options.model_of:
+            adopt_model(specification, options.out, options.model_of, **shared)
+            return
         train_run(
             specification,
             options.out,
             checkpoints_root=options.checkpoints or options.out / ".checkpoints",
-            data_root=options.data_root,
-            device=device,
-            label=_label_of(options.out),
-            log=options.log,
             checkpoint_seconds=options.checkpoint_seconds,
             keep_checkpoints=options.keep_checkpoints,
-            ahead=options.ahead,
+            **shared,
         )
 
 

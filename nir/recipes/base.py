@@ -18,6 +18,12 @@ from typing import Any, Literal
 from nir.errors import InputError, unknown_name
 
 SCHEMA_VERSION = 1
+_ASKED = "asked afterwards"
+
+
+def asked_afterwards(default: Any) -> Any:
+    """Define a key that no training reads: it says what is asked of a model that is there."""
+    return dataclasses.field(default=default, metadata={_ASKED: True})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +53,11 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """All values with the schema's version, ready for canonical JSON."""
         return {"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}
+
+    def of_training(self) -> dict[str, Any]:
+        """The values that decide the model: all but those of `asked_afterwards`."""
+        asked = {field.name for field in dataclasses.fields(self) if _ASKED in field.metadata}
+        return {key: value for key, value in self.to_dict().items() if key not in asked}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, where: str = "recipe") -> Recipe:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nir.errors import InputError
-from nir.recipes.base import Recipe
+from nir.recipes.base import Recipe, asked_afterwards
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +54,15 @@ class NerfRecipe(Recipe):
     compiled: bool = False  # torch.compile the fields: worth its minute on a GPU
     watched_steps: int = 2000  # how long the start is watched for collapse
 
-    perceptual: bool = True  # LPIPS (VGG), which Table 1 prints
-    by_angle: bool = False  # average views by their angle to the training views, for sweeps
-    skip_empty_space: bool = True  # rendering only; see operators.occupancy
-    occupancy_resolution: int = 128  # cells along a side of what may be skipped
-    video_frames: int = 120  # load_llff.py, render_path_spiral; 0: no video
-    inspected: bool = False  # predict one ray's samples and the light of points, for figures
-    meshed: bool = False  # predict the surface, too, and compare it where the truth is known
-    mesh_resolution: int = 256  # extract_mesh.ipynb
-    mesh_density: float = 50.0  # extract_mesh.ipynb: the threshold of marching cubes
+    perceptual: bool = asked_afterwards(True)  # LPIPS (VGG), which Table 1 prints
+    by_angle: bool = asked_afterwards(False)  # average views by their angle to training views
+    skip_empty_space: bool = asked_afterwards(True)  # rendering only; see operators.occupancy
+    occupancy_resolution: int = asked_afterwards(128)  # cells along a side of what may be skipped
+    video_frames: int = asked_afterwards(120)  # load_llff.py, render_path_spiral; 0: no video
+    inspected: bool = asked_afterwards(False)  # predict a ray's samples and the light of points
+    meshed: bool = asked_afterwards(False)  # predict the surface, compared where it is known
+    mesh_resolution: int = asked_afterwards(256)  # extract_mesh.ipynb
+    mesh_density: float = asked_afterwards(50.0)  # extract_mesh.ipynb: marching cubes' threshold
 
     @property
     def samples(self) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nir.errors import InputError
-from nir.recipes.base import Recipe, at_least
+from nir.recipes.base import Recipe, asked_afterwards, at_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +58,10 @@ class NexRecipe(Recipe):
 
     shrink: int = 4  # LLFF's images at a width of 1008 (section 4)
     train_views: int = 0  # the first so many, rather than all
-    perceptual: bool = True  # LPIPS (VGG), which the tables print
-    compared_training_views: int = 0  # so many training views are predicted, too
-    by_angle: bool = False  # average views by their angle to the training views, for sweeps
-    video_frames: int = 120  # along LLFF's spiral; 0: no video
+    perceptual: bool = asked_afterwards(True)  # LPIPS (VGG), which the tables print
+    compared_training_views: int = asked_afterwards(0)  # so many training views are predicted, too
+    by_angle: bool = asked_afterwards(False)  # average views by their angle to training views
+    video_frames: int = asked_afterwards(120)  # along LLFF's spiral; 0: no video
 
     background = "none"  # planes have none; for what all scene tasks share
     test_skip = 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nir.errors import InputError
-from nir.recipes.base import Recipe, at_least
+from nir.recipes.base import Recipe, asked_afterwards, at_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class ShapeDecoderRecipe(Recipe):
     method: Literal["auto_decoder", "mean_shape", "nearest_shape"] = "auto_decoder"
     # mean_shape: the same network without codes, one answer for all. nearest_shape: no network,
     # a copy of the training shape that fits what is observed best.
-    asks: Literal["known", "unknown", "completion", "interpolation"] = "known"
+    asks: Literal["known", "unknown", "completion", "interpolation"] = asked_afterwards("known")
     target: Literal["distance", "occupancy"] = "distance"
     sampling: Literal["near", "uniform"] = "near"
     balanced: bool = True  # as many points inside as outside (deep_sdf/data.py)
@@ -44,21 +44,21 @@ class ShapeDecoderRecipe(Recipe):
     code_bound: float = 1.0
     code_deviation: float = 0.0  # of the start; 0: 1 / sqrt(code_size)
 
-    inference_steps: int = 800  # reconstruct.py, as all that follows
-    inference_points: int = 8_000
-    inference_learning_rate: float = 5e-3  # a tenth after half of the steps
-    inference_code_weight: float = 1e-4  # times the mean of the squared code
-    inference_deviation: float = 0.01
-    tested_shapes: int = 0  # 0: all
-    mesh_resolution: int = 256
-    depth_size: int = 128  # pixels of the depth map that is completed
-    depth_step: float = 0.01  # eta, section 6.3: points on both sides of what was observed
-    free_space_points: int = 4_000
-    free_space_weight: float = 1.0
-    strip: int = 7  # meshes from one code to another
-    picture_size: int = 200
-    turntable_frames: int = 48  # 0: no film and no GLB
-    detailed_metrics: bool = False  # Occupancy Networks' metrics beside DeepSDF's
+    inference_steps: int = asked_afterwards(800)  # reconstruct.py, as all that follows
+    inference_points: int = asked_afterwards(8_000)
+    inference_learning_rate: float = asked_afterwards(5e-3)  # a tenth after half of the steps
+    inference_code_weight: float = asked_afterwards(1e-4)  # times the mean of the squared code
+    inference_deviation: float = asked_afterwards(0.01)
+    tested_shapes: int = asked_afterwards(0)  # 0: all
+    mesh_resolution: int = asked_afterwards(256)
+    depth_size: int = asked_afterwards(128)  # pixels of the depth map that is completed
+    depth_step: float = asked_afterwards(0.01)  # eta, section 6.3: to both sides of what is seen
+    free_space_points: int = asked_afterwards(4_000)
+    free_space_weight: float = asked_afterwards(1.0)
+    strip: int = asked_afterwards(7)  # meshes from one code to another
+    picture_size: int = asked_afterwards(200)
+    turntable_frames: int = asked_afterwards(48)  # 0: no film and no GLB
+    detailed_metrics: bool = asked_afterwards(False)  # Occupancy Networks' metrics beside DeepSDF's
 
     def learning_rate_factor(self, step: int) -> float:
         """Halved every so many steps, and what all recipes have."""

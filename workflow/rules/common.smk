@@ -17,7 +17,7 @@ from snakemake.logging import logger
 from nir.configuration import COLLECTIONS, SCENES, check_configuration, with_defaults
 from nir.data.registry import registry
 from nir.errors import InputError
-from nir.experiments import experiments_of, training_code
+from nir.experiments import experiments_of, trained_alike, training_code
 from nir.files import bring_back_from_the_future, canonical_json
 from nir.fingerprints import fingerprint
 from nir.metrics import METRIC_MODULES
@@ -83,6 +83,7 @@ SCALE = config["scale"]
 DATA_ROOT = config["data_root"]
 CHAPTERS = list(dict.fromkeys(e.chapter for e in EXPERIMENTS.values()))
 RUNS = {f"results/{SCALE}/{r.place}": r for e in EXPERIMENTS.values() for r in e.runs}
+TRAINED_ALIKE = trained_alike(EXPERIMENTS)
 RUNS_OF_PHOTOS = {run.subject_name: run for run in RUNS.values() if run.photos}
 RUNS_OF_MESHES = {run.subject_name: run for run in RUNS.values() if run.meshes}
 PUBLISHED = sorted(
@@ -151,6 +152,24 @@ def subject_of(wildcards):
     return f"results/data/{run.dataset}.json" if run.dataset else run.subject
 
 
+def folder_of_model(wildcards):
+    """The folder of the run that trains this run's model, if that is another one."""
+    place = TRAINED_ALIKE.get(run_of(wildcards).place)
+    return place and f"results/{SCALE}/{place}"
+
+
+def model_of(wildcards):
+    """The model that another run trains alike; it is trained once."""
+    folder = folder_of_model(wildcards)
+    return [f"{folder}/model.pt"] if folder else []
+
+
+def adopting(wildcards):
+    """The option of `nir train` that takes it."""
+    folder = folder_of_model(wildcards)
+    return f" --model-of {folder}" if folder else ""
+
+
 def files_of_runs(name):
     """A function from an experiment's wildcards to that file of each of its runs."""
 
@@ -198,35 +217,6 @@ def group_of_run(wildcards):
     if SCALE != "paper":
         return "small"
     return "short" if is_short(run.task, run.recipe, SCALE) else None
-
-
-def failed_before(run):
-    """Whether the log of a run's training ends with an error."""
-    return bool(last_words(Path(f"results/logs/{SCALE}/{run.place}/train.log")))
-
-
-def last_words(log):
-    """The error with which a job's log ends, or the empty text; a warning's save is no error."""
-    try:
-        text = log.read_text(errors="replace").rstrip()
-    except OSError:
-        return ""
-    bug = text.rfind("Traceback (most recent call last):")
-    last = text.rpartition("\n")[2]
-    if last.startswith("nir: ") and not last.startswith("nir: stopped by "):
-        return last
-    return text[bug:] if bug >= 0 else ""
-
-
-def show_errors():
-    """Show how logs of this start end that end badly: a cluster's jobs speak there alone."""
-    if workflow.local_exec:
-        return
-    for log in sorted(Path(f"results/logs/{SCALE}").rglob("*.log")):
-        recent = log.stat().st_mtime > STARTED - 60
-        if recent and (words := last_words(log)):
-            logger.error(f"{log}:\n{words}")
-    logger.error("What SLURM itself says of jobs that failed: results/logs/slurm")
 
 
 def minutes_of_report(wildcards, attempt):

@@ -1,5 +1,6 @@
 # One model a job. Checkpoints lie beside the outputs, in a folder named by the hash of recipe and
 # code: a retry goes on where it stopped, a changed recipe starts anew.
+# What several experiments ask of models trained alike is asked of one model.
 # `--ahead`: the predictions come next, and need not start torch again.
 # `exec`: signals before a time limit reach the training itself, not a shell in between.
 
@@ -7,6 +8,7 @@
 rule train:
     input:
         subject=subject_of,
+        model=model_of,
     output:
         model=f"{RUN_FOLDER}/model.pt",
         log=f"{RUN_FOLDER}/log.csv",
@@ -27,8 +29,9 @@ rule train:
         task=task_of,
         subject=subject_name_of,
         root=DATA_ROOT,
+        adopting=adopting,
     shell:
         "exec nir train {params.task} {params.subject:q} --recipe {params.recipe:q}"
         " --seed {wildcards.seed} --data-root {params.root:q} --threads {threads}"
         " --out $(dirname {output.model:q}) --checkpoints results/{wildcards.scale}/.checkpoints"
-        " ${{SLURM_JOB_ID:+--keep-checkpoints}} --ahead --log {log:q}"
+        " ${{SLURM_JOB_ID:+--keep-checkpoints}} --ahead{params.adopting} --log {log:q}"
