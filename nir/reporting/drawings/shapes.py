@@ -77,43 +77,40 @@ def _pictures(rows: list[tuple[str, NDArray]]) -> Figure:
 
 
 def decision_or_distance(results: Results) -> Figure:
-    """Three metrics, one panel each: what was learned, by where it was sampled."""
+    """Three metrics, one panel each, of every run: coloured by what was learned."""
     metrics = {
         "iou_volume": "IoU (more is better)",
         "chamfer_l1": "Chamfer-L1 (less is better)",
         "normal_consistency": "normal consistency (more is better)",
     }
-    figure, axes = plt.subplots(1, len(metrics), figsize=(9.4, 2.9), layout="constrained")
     runs = list(results.runs(subject=results.subjects[0]))
+    figure, axes = plt.subplots(
+        1,
+        len(metrics),
+        figsize=(9.4, 0.8 + 0.36 * len(runs)),
+        sharey=True,
+        layout="constrained",
+    )
     for axis, (metric, says) in zip(axes, metrics.items(), strict=True):
         _bars(axis, results, runs, metric)
         axis.set_title(says)
-    axes[0].legend(loc="lower left", fontsize=7.5)
+    axes[0].set_yticks(range(len(runs)), [run["label"] for run in runs])
+    axes[0].invert_yaxis()
     return figure
 
 
 def _bars(axis: Axes, results: Results, runs: list[dict], metric: str) -> None:
-    samplings = ("uniform", "near")
-    targets = ("occupancy", "distance")
-    for index, target in enumerate(targets):
-        values = [
-            next(
-                (
-                    results.value(run, metric)
-                    for run in runs
-                    if run["recipe"]["target"] == target and run["recipe"]["sampling"] == sampling
-                ),
-                np.nan,
-            )
-            for sampling in samplings
-        ]
-        places = np.arange(2) + (index - 0.5) * 0.36
-        bars = axis.bar(places, values, width=0.34, color=colour(index), label=target)
-        axis.bar_label(bars, fmt="%.3f", fontsize=7.5, padding=1)
-    axis.set_xticks(range(2), ["uniform samples", "near the surface"])
-    axis.grid(axis="x", visible=False)
+    """One bar a run; a word in its place where no shape has a surface."""
+    axis.margins(x=0.18)
+    for place, run in enumerate(runs):
+        if results.value(run, "failed") == 1:
+            axis.text(0, place, " no surface", va="center", fontsize=7.5)
+            continue
+        of_target = colour(("occupancy", "distance").index(run["recipe"]["target"]))
+        bars = axis.barh(place, results.value(run, metric), height=0.7, color=of_target)
+        axis.bar_label(bars, fmt="%.3f", fontsize=7.5, padding=2)
+    axis.grid(axis="y", visible=False)
     axis.set_axisbelow(True)
-    axis.margins(y=0.12)
 
 
 def shape_memory(results: Results) -> Figure:
