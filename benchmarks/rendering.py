@@ -4,14 +4,13 @@
 
 RUN is a trained run of NeRF (`nir train`). Its first test view is rendered `side` pixels wide and
 high, every sample evaluated, then with the run's occupancy grid, whose making is timed apart. The
-memory is the greatest resident size of this process above what it had with the model loaded and one
-small view rendered.
+memory is the greatest resident size of this process while it renders every sample, above what it
+has with the model loaded and one small view rendered.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -46,9 +45,16 @@ def timed_view(renderer: Renderer, cameras: Cameras) -> tuple[RenderedImage, flo
     return rendered, time.perf_counter() - began
 
 
-def resident_bytes() -> int:
-    """The greatest resident size of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def resident_bytes(which: str) -> int:
+    """The resident size of this process: now (VmRSS), or the greatest (VmHWM) since forgotten."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith(which))
+    return int(line.split()[1]) * 1024
+
+
+def forget_greatest_size() -> None:
+    """Let the greatest resident size begin anew (man 5 proc, clear_refs)."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def psnr(one: torch.Tensor, other: torch.Tensor) -> float:
@@ -61,14 +67,15 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Render twice and compare."""
     task = load_run(options.run, data_root=options.data_root, device=choose_device(options.device))
     renderer = Renderer(task)
-    skipping, renderer.occupancy = renderer.occupancy, None
+    renderer.occupancy = None
     timed_view(renderer, camera_of(task, 32))
-    before = resident_bytes()
+    forget_greatest_size()
+    before = resident_bytes("VmRSS")
     cameras = camera_of(task, options.side)
     every, seconds_every = timed_view(renderer, cameras)
-    memory = resident_bytes() - before
+    memory = resident_bytes("VmHWM") - before
     began = time.perf_counter()
-    renderer.occupancy = renderer.occupied_cells() if skipping is None else skipping
+    renderer.occupancy = renderer.occupied_cells()
     grid_seconds = time.perf_counter() - began
     skipped, seconds_skipping = timed_view(renderer, cameras)
     return {
