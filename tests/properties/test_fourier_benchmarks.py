@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
-ensembles = pytest.importorskip("benchmarks.ensembles", reason="benchmarks are not on the path")
-dynamics = pytest.importorskip("benchmarks.dynamics", reason="benchmarks are not on the path")
-kernels = pytest.importorskip("benchmarks.tangent_kernels", reason="benchmarks are not on the path")
+from benchmarks import dynamics, ensembles
+from benchmarks import tangent_kernels as kernels
 
 
 def test_an_ensemble_in_groups_learns_what_networks_one_after_another_do():

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks import nerf, rendering, scenes
 from nir.data.fetch import fetch
 from nir.errors import InputError
 from nir.files import read_json
-
-nerf = pytest.importorskip("benchmarks.nerf", reason="benchmarks are not on the path")
-rendering = pytest.importorskip("benchmarks.rendering")
-scenes = pytest.importorskip("benchmarks.scenes")
 
 TINY = ["--device", "cpu", "--width", "16", "--rays", "16", "--coarse", "6", "--fine", "6"]
 
