@@ -151,6 +151,8 @@ def test_a_disk_that_fills_up_while_training_is_one_line_and_leaves_no_half_file
         capture_output=True,
         text=True,
         check=False,
+        # Python would keep the compiled sources that it imports first cut off at the limit.
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
     assert finished.returncode == 2, finished.stderr

@@ -160,6 +160,8 @@ def test_a_file_that_may_not_grow_is_one_line_and_leaves_nothing(tmp_path, write
         capture_output=True,
         text=True,
         check=False,
+        # Python would keep the compiled sources that it imports first cut off at the limit.
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
     )
     assert finished.returncode == 2, finished.stderr
