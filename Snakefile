@@ -5,14 +5,7 @@ from snakemake.utils import min_version
 min_version("9.19")
 
 
-configfile: f"{workflow.basedir}/config.yaml"
-
-
 report: "workflow/report/workflow.rst"
-
-
-# Inert unless containers are asked for (README, "On a cluster").
-container: config.get("container", "docker://python:3.11-slim")
 
 
 resource_scopes:
@@ -20,6 +13,12 @@ resource_scopes:
 
 
 include: "workflow/rules/common.smk"
+
+
+# Inert unless containers are asked for (README, "On a cluster").
+container: config.get("container", "docker://python:3.11-slim")
+
+
 include: "workflow/rules/logs.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/poses.smk"

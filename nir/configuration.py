@@ -18,11 +18,12 @@ COLLECTIONS = "results/shapes"
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
-    """Read a YAML file safely."""
+    """Read a YAML file safely; by libyaml where PyYAML has it, which is six times as fast."""
     import yaml
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), loader)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; run from the folder of the Snakefile") from error
     except yaml.YAMLError as error:

@@ -5,7 +5,7 @@ they import, however indirectly, with docstrings, comments and formatting left o
 it as a parameter, so that a changed statement runs again what depends on it, and nothing else.
 
 Every job asks for one, so what a source amounts to is kept beside the compiled sources, under the
-hash of its bytes.
+hash of its bytes. A process takes sources as they are when it first asks.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import itertools
 import json
 import sys
 from collections.abc import Iterator
@@ -68,13 +69,17 @@ def closure(*modules: str, package_folder: Path = PACKAGE_FOLDER) -> set[str]:
     return found
 
 
-def _imports_of(module: str, package_folder: Path) -> Iterator[str]:
-    for imported, name in _digest_of(module, package_folder).imports:
+@functools.cache
+def _imports_of(module: str, package_folder: Path) -> tuple[str, ...]:
+    def imported_by(imported: str, name: str) -> str:
         submodule = f"{imported}.{name}"
-        is_module = name and _source_of(submodule, package_folder).is_file()
-        yield submodule if is_module else imported
+        return submodule if name and _source_of(submodule, package_folder).is_file() else imported
+
+    imports = _digest_of(module, package_folder).imports
+    return tuple(dict.fromkeys(itertools.starmap(imported_by, imports)))
 
 
+@functools.cache
 def _source_of(module: str, package_folder: Path) -> Path:
     relative = Path(*module.split(".")[1:])
     as_file = (package_folder / relative).with_suffix(".py")
@@ -85,14 +90,9 @@ def _source_of(module: str, package_folder: Path) -> Path:
     )
 
 
-def _digest_of(module: str, package_folder: Path) -> _Digest:
-    source = _source_of(module, package_folder)
-    return _read(source, source.stat().st_mtime_ns, package_folder)
-
-
 @functools.cache
-def _read(source: Path, _modified: int, package_folder: Path) -> _Digest:
-    content = source.read_bytes()
+def _digest_of(module: str, package_folder: Path) -> _Digest:
+    content = _source_of(module, package_folder).read_bytes()
     key = hashlib.sha256(content).hexdigest()
     known = _known_digests(package_folder)
     if key not in known:

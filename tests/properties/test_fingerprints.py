@@ -40,6 +40,9 @@ def package(tmp_path) -> Path:
 
 
 def of(package: Path, *modules: str) -> str:
+    """The fingerprint of the sources as they are now: a process looks at each only once."""
+    for looked_at in (fingerprints._source_of, fingerprints._digest_of, fingerprints._imports_of):
+        looked_at.cache_clear()
     return fingerprint(*modules, package_folder=package)
 
 
@@ -131,7 +134,6 @@ def in_new_process(monkeypatch):
     """Forget what this process has read, as the next one would not know it."""
 
     def forget() -> None:
-        fingerprints._read.cache_clear()
         fingerprints._known_digests.cache_clear()
 
     monkeypatch.setattr(sys, "dont_write_bytecode", False)

@@ -10,11 +10,17 @@ import tempfile
 import time
 from pathlib import Path
 
-import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+from snakemake.utils import update_config
 
-from nir.configuration import COLLECTIONS, SCENES, check_configuration, with_defaults
+from nir.configuration import (
+    COLLECTIONS,
+    SCENES,
+    check_configuration,
+    read_configuration,
+    with_defaults,
+)
 from nir.data.registry import registry
 from nir.errors import InputError
 from nir.experiments import experiments_of, trained_alike, training_code
@@ -30,9 +36,14 @@ shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH
 
 def load_experiments():
     """All experiments of the configuration; what is wrong with it is one line."""
-    schema = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
+    folder = Path(workflow.basedir)
     try:
-        known = yaml.safe_load(schema.read_text())
+        known = read_configuration(folder / "workflow/schemas/config.schema.yaml")
+        if not workflow.config_settings.replace_workflow_config:
+            # What `configfile:` does, but by libyaml; every job of a cluster reads it, too.
+            values = read_configuration(folder / "config.yaml")
+            update_config(values, config)
+            config.update(values)
         check_configuration(config, known)
         config.update(with_defaults(config, known))
         return experiments_of(config)
