@@ -12,6 +12,7 @@ resource_scopes:
     gpu="local",
 
 
+include: "workflow/rules/cluster.smk"
 include: "workflow/rules/common.smk"
 
 

@@ -25,8 +25,11 @@ from nir.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = ROOT / "profiles/slurm"
-SNAKEFILE = """\
+SNAKEFILE = f"""\
 JOBS = int(config["jobs"])
+
+
+include: "{ROOT}/workflow/rules/cluster.smk"
 
 
 resource_scopes:
@@ -35,20 +38,20 @@ resource_scopes:
 
 rule all:
     input:
-        expand("done/{number}", number=range(JOBS)),
+        expand("done/{{number}}", number=range(JOBS)),
     localrule: True
 
 
 rule nap:
     output:
-        "done/{number}",
+        "done/{{number}}",
     group:
-        "small"
+        lambda wildcards: together("small")
     resources:
         mem_mb=50,
         runtime=1,
     shell:
-        "sleep 1; touch {output}"
+        "sleep 1; touch {{output}}"
 """
 
 

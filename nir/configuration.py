@@ -21,9 +21,12 @@ def read_configuration(path: Path) -> dict[str, Any]:
     """Read a YAML file safely; by libyaml where PyYAML has it, which is six times as fast."""
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), loader)
+        from yaml import CSafeLoader as SafeLoader
+    except ImportError:
+        from yaml import SafeLoader  # type: ignore[assignment]
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; run from the folder of the Snakefile") from error
     except yaml.YAMLError as error:

@@ -226,8 +226,13 @@ def group_of_run(wildcards):
     if workflow.is_main_process and failed_before(run):
         return None
     if SCALE != "paper":
-        return "small"
-    return "short" if is_short(run.task, run.recipe, SCALE) else None
+        return together("small")
+    return together("short") if is_short(run.task, run.recipe, SCALE) else None
+
+
+def group_of_report(wildcards):
+    """A table's metrics and figures are made in one job of a cluster."""
+    return together("reports")
 
 
 def minutes_of_report(wildcards, attempt):
