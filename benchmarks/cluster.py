@@ -1,12 +1,12 @@
 """Benchmark: what SLURM costs a sweep of short jobs, beside the same sweep on one machine.
 
-    python -m benchmarks cluster --slots 4 [--jobs 1000] [--json FILE]
+    python -m benchmarks cluster --slots 2 [--jobs 1000] [--json FILE]
 
 A thousand jobs that sleep a second each, by `snakemake --cores SLOTS`, and through the project's
 own profile for SLURM, with its grouping, on whatever cluster `sbatch` reaches here. SLOTS is how
 many jobs that cluster runs at a time: in each job of SLURM Snakemake uses as many CPUs as it sees,
 so on virtual nodes that pretend CPUs it is nodes times the machine's own cores.
-`tests/slurm/cluster.py up FOLDER --cpus 16` brings such a cluster up on one machine.
+`tests/slurm/cluster.py up FOLDER --nodes 1 --cpus 16` brings such a cluster up on one machine.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def main() -> None:
     """Measure, print, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=1000)
-    parser.add_argument("--slots", type=int, default=4, help="jobs that run at a time")
+    parser.add_argument("--slots", type=int, default=2, help="jobs that run at a time")
     parser.add_argument("--json", type=Path, default=RESULTS / "cluster.json")
     options = parser.parse_args()
     if shutil.which("sbatch") is None:

@@ -44,12 +44,16 @@ def test_short_runs_travel_together_and_one_that_fails_for_good_stops_no_other(
     with submission.project.edited("config.yaml", "encoding: gaussian", exploding):
         running = submission.start("--retries", "0")
         jobs: set[str] = set()
+        steps: set[str] = set()
         while running.process.poll() is None:
             jobs |= {job["JobID"] for job in submission.details()}
+            steps |= set(submission.jobs("%i", "--steps"))
             time.sleep(0.3)
         assert running.wait() != 0
         assert "loss term 'value'" in running.said(), "the log of what failed is not shown"
         assert len(jobs) == 1, "three runs, one job"
+        started = {step for step in steps if not step.endswith((".batch", ".extern"))}
+        assert started == {f"{job}.0" for job in jobs}, "a step, and a Snakemake, for each run"
         again = submission.run("--retries", "0")
         assert again.process.returncode != 0
     files = submission.project.files()
