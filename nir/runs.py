@@ -162,11 +162,11 @@ def train_run(
             record=_record(specification, task, state, device) | made_of,
             model=_weights(task),
         )
+        progress.forget()  # predicting reports no steps, and would be taken for one that stopped
         if ahead:
             del task, state  # their memory is needed again
             _predict_ahead(out, data_root, device, progress.say)
         if keep_checkpoints:
-            progress.forget()
             checkpoints.mark_finished()
             return
         checkpoints.remove()
