@@ -14,6 +14,7 @@ import hashlib
 import io
 import pickle
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,12 +102,15 @@ def choose_device(name: str) -> torch.device:
     """Return the device of that name; "auto" is the GPU if there is one."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError("--device cuda: this torch sees no GPU; use --device cpu")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"--device {name}: auto, cpu or cuda is expected") from error
+    known = re.fullmatch(r"cpu|cuda(?::(0|[1-9][0-9]*))?", name)
+    if known is None:  # torch knows more kinds, for which nothing here is made
+        raise InputError(f"--device {name}: auto, cpu, cuda or cuda:0, cuda:1 ... is expected")
+    if name != "cpu" and not torch.cuda.is_available():
+        raise InputError(f"--device {name}: this torch sees no GPU; use --device cpu")
+    if known[1] is not None and int(known[1]) >= torch.cuda.device_count():
+        last = torch.cuda.device_count() - 1
+        raise InputError(f"--device {name}: the last GPU here is cuda:{last}")
+    return torch.device(name)
 
 
 def build_task(specification: RunSpecification, data_root: Path, device: torch.device) -> Task:
