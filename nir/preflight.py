@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nir.configuration import read_configuration
+from nir.configuration import load_configuration
 from nir.data.fetch import fetch
 from nir.data.registry import registry
 from nir.doctor import available_memory_bytes
@@ -58,8 +58,7 @@ def examine_plan(
     path: Path, *, scale: str | None, data_root: Path, seconds: float
 ) -> Iterator[str]:
     """Say what a configuration lacks, and about how long and large its trainings are here."""
-    config = read_configuration(path)
-    config["scale"] = scale or config["scale"]
+    config = load_configuration(path, {"scale": scale} if scale else {})
     every = experiments_of(config)
     experiments = _trained_by_themselves(every)
     count = sum(len(e.runs) for e in experiments.values())
@@ -68,7 +67,7 @@ def examine_plan(
     if seconds <= 0:
         return
     device = choose_device("auto")
-    threads = config.get("threads", {}).get(config["scale"], 1)
+    threads = config["threads"][config["scale"]]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

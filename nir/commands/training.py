@@ -185,11 +185,11 @@ def _add_status(commands: argparse._SubParsersAction) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from nir.configuration import read_configuration
+    from nir.configuration import load_configuration
     from nir.experiments import experiments_of
     from nir.reporting.status import status_lines
 
-    config = read_configuration(options.config)
-    config["scale"] = options.scale or config["scale"]
+    over = {"scale": options.scale} if options.scale else {}
+    config = load_configuration(options.config, over)
     folder = options.results / config["scale"]
     sys.stdout.write("\n".join(status_lines(experiments_of(config), folder)) + "\n")

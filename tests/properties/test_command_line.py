@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -228,6 +229,15 @@ def test_status_counts_what_is_trained(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     siren = next(line for line in lines if line.startswith("siren/image "))
     assert f"  1/{len(runs)} trained" in siren
+
+
+def test_status_of_a_broken_configuration_is_one_line(tmp_path, capsys):
+    root = Path(__file__).resolve().parents[2]
+    text = (root / "config.yaml").read_text().replace("\nscale:", "\nscales:")
+    (tmp_path / "config.yaml").write_text(text)
+    shutil.copytree(root / "workflow/schemas", tmp_path / "workflow/schemas")
+    line = said(capsys, "status", "--config", str(tmp_path / "config.yaml"))
+    assert line.startswith("nir: config.yaml: scale")
 
 
 def test_help_and_the_list_of_data_need_no_torch():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import torch
 import yaml
 
 from nir import preflight
+from nir.configuration import SCHEMA
+from nir.errors import InputError
 from nir.experiments import Run, experiments_of
 from nir.preflight import _at_most, _TooSlowError, cost_of, examine_plan, missing_data
 
@@ -28,7 +31,8 @@ def configuration(**values: object) -> dict:
         **values,
     }
     seeds = {"smoke": 1, "quick": 1, "paper": 3}
-    return {"scale": "smoke", "seeds": seeds, "experiments": {"siren/image": entry}}
+    shared = {"scale": "smoke", "data_root": "data", "seeds": seeds}
+    return {**shared, "experiments": {"siren/image": entry}}
 
 
 def runs(**values: object) -> dict[str, Run]:
@@ -39,6 +43,8 @@ def runs(**values: object) -> dict[str, Run]:
 def written(folder: Path, **values: object) -> Path:
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(configuration(**values)))
+    (folder / SCHEMA).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(Path(__file__).resolve().parents[2] / SCHEMA, folder / SCHEMA)
     return path
 
 
@@ -120,6 +126,13 @@ def test_another_error_while_measuring_is_not_hidden(tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "build_task", lambda *_: torch.zeros(2) + torch.zeros(3))
     with pytest.raises(RuntimeError, match="size"):
         examine(written(tmp_path))
+
+
+def test_a_plan_without_variants_is_one_line(tmp_path):
+    path = written(tmp_path)
+    path.write_text(path.read_text().replace("variants:", "varients:"))
+    with pytest.raises(InputError, match=r"^config.yaml: experiments.siren/image.varients: "):
+        examine(path)
 
 
 def test_without_measuring_it_says_what_is_missing_at_once(tmp_path):
