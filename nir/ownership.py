@@ -47,6 +47,7 @@ class Claim:
     _beats: int = 0
     _lost_to: str = ""
     _stop: threading.Event = field(default_factory=threading.Event)
+    _heart: threading.Thread | None = None
 
     def check(self) -> None:
         """Raise an `InputError` if another process took over meanwhile."""
@@ -75,6 +76,10 @@ class Claim:
         with contextlib.suppress(InputError):  # a full disk stops the work where it saves
             write_text(self._owner_file, json.dumps(about))
 
+    def _start_to_beat(self) -> None:
+        self._heart = threading.Thread(target=self._beat_until_stopped, daemon=True)
+        self._heart.start()
+
     def _beat_until_stopped(self) -> None:
         while not (self._stop.wait(self.heartbeat_seconds) or self._lost_to):
             self._beat()
@@ -91,6 +96,8 @@ class Claim:
 
     def _release(self) -> None:
         self._stop.set()
+        if self._heart is not None:
+            self._heart.join()  # its last beat would put back the file that is removed here
         owner = _read(self._owner_file)
         if owner is not None and owner.get("token") == self._token:
             _remove(self._owner_file)
@@ -114,7 +121,7 @@ def owned(
     claim = Claim(path, heartbeat_seconds, stale_seconds)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = _acquire(claim, what, say, wait)
-    threading.Thread(target=claim._beat_until_stopped, daemon=True).start()
+    claim._start_to_beat()
     try:
         yield claim
     finally:

@@ -21,12 +21,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nir.configuration import read_configuration
+from nir.configuration import load_configuration
 from nir.data.fetch import fetch
 from nir.data.registry import registry
 from nir.doctor import available_memory_bytes
 from nir.errors import InputError
 from nir.experiments import Experiment, Run, experiments_of, trained_alike
+from nir.memory import is_out_of_memory
 from nir.progress import format_seconds
 from nir.random import generator_for
 from nir.runs import RunSpecification, build_task, choose_device
@@ -34,8 +35,9 @@ from nir.tasks.contract import Task
 
 COPIES_OF_PARAMETERS = 4  # weights, gradient, Adam's two moments
 SECONDS_OF_ONE_MEASUREMENT = 10
-START_SECONDS = 6.0  # two processes a run that import torch
+START_SECONDS = 3.0  # the process that trains imports torch, and predicts for the next one, too
 GIB = 2**30
+WHAT_TO_DO = "give it a smaller budget in config.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +47,18 @@ class Cost:
     seconds: float
     bytes: int
     at_least: bool = False  # it was too slow to be measured to the end
+    fits: bool = True
+
+
+TOO_LARGE = Cost(seconds=0.0, bytes=0, at_least=True, fits=False)
+"""Of what ran out of memory while it was measured; how much it would take is not known."""
 
 
 def examine_plan(
     path: Path, *, scale: str | None, data_root: Path, seconds: float
 ) -> Iterator[str]:
     """Say what a configuration lacks, and about how long and large its trainings are here."""
-    config = read_configuration(path)
-    config["scale"] = scale or config["scale"]
+    config = load_configuration(path, {"scale": scale} if scale else {})
     every = experiments_of(config)
     experiments = _trained_by_themselves(every)
     count = sum(len(e.runs) for e in experiments.values())
@@ -61,7 +67,7 @@ def examine_plan(
     if seconds <= 0:
         return
     device = choose_device("auto")
-    threads = config.get("threads", {}).get(config["scale"], 1)
+    threads = config["threads"][config["scale"]]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -120,8 +126,19 @@ def measure(
                 continue
             with contextlib.suppress(InputError):  # said when the run itself is made
                 root = _root_with(run.dataset, data_root, Path(scratch))
-                costs[key] = cost_of(run, root, device)
+                costs[key] = _cost_if_it_fits(run, root, device)
     return costs
+
+
+def _cost_if_it_fits(run: Run, data_root: Path, device: torch.device) -> Cost:
+    try:
+        return cost_of(run, data_root, device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # for the next one, now that the error holds nothing any more
+    return TOO_LARGE
 
 
 def _root_with(name: str | None, data_root: Path, scratch: Path) -> Path:
@@ -253,14 +270,15 @@ def _report(
     width = max(map(len, experiments), default=0)
     total, partly = 0.0, False
     for name, experiment in experiments.items():
-        known = [costs[k] for k in map(recipe_key, experiment.runs) if k in costs]
+        found = [costs[k] for k in map(recipe_key, experiment.runs) if k in costs]
+        known = [cost for cost in found if cost.fits]
         if not known:
             yield f"{name:{width}}  not measured"
             partly = True
             continue
         seconds = sum(c.seconds for c in known) / len(known) * len(experiment.runs)
         total += seconds
-        slow = any(cost.at_least for cost in known)
+        slow = any(cost.at_least for cost in found)
         partly |= slow
         largest = max(cost.bytes for cost in known)
         more = "more than" if slow else "about"
@@ -290,11 +308,15 @@ def _verdicts(
     fits = True
     for run in (run for e in experiments.values() for run in e.runs):
         cost = costs.get(recipe_key(run))
-        if cost is not None and cost.bytes > there:
-            fits = False
+        if cost is None or (cost.fits and cost.bytes <= there):
+            continue
+        fits = False
+        if not cost.fits:
+            yield f"TOO LARGE: {run.place} ran out of {place}; {WHAT_TO_DO}"
+        else:
             yield (
                 f"TOO LARGE: {run.place} needs about {cost.bytes / GIB:.1f} GiB, {place} has "
-                f"{there / GIB:.1f} free; give it a smaller budget in config.yaml"
+                f"{there / GIB:.1f} free; {WHAT_TO_DO}"
             )
     largest = max((cost.bytes for cost in costs.values()), default=0)
     if fits and costs:

@@ -3,7 +3,8 @@
 Nothing here decides what a training gives, only where it is written: a change trains nothing anew.
 
 A run's folder holds recipe.json (task, subject, seed and all values), model.pt, log.csv and
-training.json (device, versions, time), and after prediction predictions/.
+training.json (device, versions, time, and what the model is made of), and after prediction
+predictions/.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import io
 import pickle
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +37,6 @@ from nir.files import (
     require_writable,
     write_bytes,
     write_json,
-    write_text,
     written_whole,
 )
 from nir.networks.mlp import parameter_count
@@ -83,13 +84,17 @@ class RunSpecification:
         )
         return mine == others
 
-    def checkpoint_name(self) -> str:
-        """A hash of recipe, subject, seed and code: another of any is another training.
+    def made_of(self) -> dict[str, Any]:
+        """What decides the model beside these values: the code, and the state of a user's own file.
 
-        Of a user's own file, size and time of change count, too.
+        Of such a file, size and time of change count.
         """
         stamp = _stamp(Path(self.subject)) if is_path(self.subject) else None
-        identity = canonical_json([self.to_dict(), training_code(self.task), stamp])
+        return {"code": training_code(self.task), "subject_stamp": stamp}
+
+    def checkpoint_name(self) -> str:
+        """A hash of recipe, subject, seed and code: another of any is another training."""
+        identity = canonical_json([self.to_dict(), *self.made_of().values()])
         return hashlib.sha256(identity.encode()).hexdigest()[:20]
 
 
@@ -97,12 +102,15 @@ def choose_device(name: str) -> torch.device:
     """Return the device of that name; "auto" is the GPU if there is one."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError("--device cuda: this torch sees no GPU; use --device cpu")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"--device {name}: auto, cpu or cuda is expected") from error
+    known = re.fullmatch(r"cpu|cuda(?::(0|[1-9][0-9]*))?", name)
+    if known is None:  # torch knows more kinds, for which nothing here is made
+        raise InputError(f"--device {name}: auto, cpu, cuda or cuda:0, cuda:1 ... is expected")
+    if name != "cpu" and not torch.cuda.is_available():
+        raise InputError(f"--device {name}: this torch sees no GPU; use --device cpu")
+    if known[1] is not None and int(known[1]) >= torch.cuda.device_count():
+        last = torch.cuda.device_count() - 1
+        raise InputError(f"--device {name}: the last GPU here is cuda:{last}")
+    return torch.device(name)
 
 
 def build_task(specification: RunSpecification, data_root: Path, device: torch.device) -> Task:
@@ -145,18 +153,24 @@ def train_run(
         progress=progress,
         checkpoint_seconds=checkpoint_seconds,
     )
-    before = _stamp(out / "model.pt")
+    before, made_of = _stamp(out / "model.pt"), specification.made_of()
     with checkpoints.owned(progress.say) as waited:
         if waited and _stamp(out / "model.pt") not in (None, before):
             return  # the one that was waited for has finished it
         task = build_task(specification, data_root, device)
         state = trainer.train(task)
-        _write_run(specification, out, task, state, device)
+        _write_files(
+            specification,
+            out,
+            log_csv=csv_text(state.rows).encode(),
+            record=_record(specification, task, state, device) | made_of,
+            model=_weights(task),
+        )
+        progress.forget()  # predicting reports no steps, and would be taken for one that stopped
         if ahead:
             del task, state  # their memory is needed again
             _predict_ahead(out, data_root, device, progress.say)
         if keep_checkpoints:
-            progress.forget()
             checkpoints.mark_finished()
             return
         checkpoints.remove()
@@ -179,15 +193,31 @@ def adopt_model(
 
     origin: that run's folder. One that was trained otherwise is an `InputError`.
     """
-    if not specification.is_trained_as(RunSpecification.read(origin)):
-        raise InputError(f"{origin}: another recipe, subject or seed; train this run by itself")
+    record = _record_of_alike(specification, origin)
+    try:
+        log_csv, model = ((origin / name).read_bytes() for name in ("log.csv", "model.pt"))
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: no such file; train that run first") from error
     say = Progress(label=label, steps=0, folder=out, log=log).say
     say(f"takes the model of {origin}, which is trained alike")
-    write_json(out / "recipe.json", specification.to_dict())
-    for name in ("log.csv", "training.json", "model.pt"):
-        write_bytes(out / name, (origin / name).read_bytes())
+    record = {"model_of": str(origin), **record}
+    _write_files(specification, out, log_csv=log_csv, record=record, model=model)
     if ahead:
         _predict_ahead(out, data_root, device, say)
+
+
+def _record_of_alike(specification: RunSpecification, origin: Path) -> dict[str, Any]:
+    """Another run's training.json; an `InputError` unless its model is that of `specification`."""
+    if not specification.is_trained_as(RunSpecification.read(origin)):
+        raise InputError(f"{origin}: another recipe, subject or seed; train this run by itself")
+    record, made_of = read_json(origin / "training.json"), specification.made_of()
+    if record.get("code") != made_of["code"]:  # one that does not tell its code is older
+        raise InputError(f"{origin}: not known to be trained by today's code; train it again")
+    if record.get("subject_stamp") != made_of["subject_stamp"]:
+        raise InputError(
+            f"{origin}: trained before {specification.subject} changed; train it again"
+        )
+    return record
 
 
 def _predict_ahead(
@@ -210,18 +240,27 @@ def _stamp(path: Path) -> list[int] | None:
     return [status.st_mtime_ns, status.st_size]
 
 
-def _write_run(
-    specification: RunSpecification, out: Path, task: Task, state: State, device: torch.device
+def _write_files(
+    specification: RunSpecification,
+    out: Path,
+    *,
+    log_csv: bytes,
+    record: dict[str, Any],
+    model: bytes,
 ) -> None:
     write_json(out / "recipe.json", specification.to_dict())
-    write_text(out / "log.csv", csv_text(state.rows))
-    write_json(out / "training.json", _record(specification, task, state, device))
-    weights = io.BytesIO()  # torch.save to a full disk is a bug's traceback, writing bytes is not
-    torch.save(task.field.state_dict(), weights)
-    with written_whole(out / "model.pt") as temporary:
-        temporary.write_bytes(weights.getvalue())
+    write_bytes(out / "log.csv", log_csv)
+    write_json(out / "training.json", record)
+    write_bytes(out / "model.pt", model)
     for name in ("recipe.json", "log.csv", "training.json", "model.pt"):
         remove_leftovers(out / name)
+
+
+def _weights(task: Task) -> bytes:
+    """In memory: torch.save to a full disk is a bug's traceback, writing bytes is not."""
+    weights = io.BytesIO()
+    torch.save(task.field.state_dict(), weights)
+    return weights.getvalue()
 
 
 def _record(

@@ -36,7 +36,6 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--checkpoint-seconds",
         type=float,
-        default=float(os.environ.get("NIR_CHECKPOINT_SECONDS", "60")),
         metavar="SECONDS",
         help="time between checkpoints; default: NIR_CHECKPOINT_SECONDS, or 60",
     )
@@ -55,10 +54,24 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.set_defaults(command=_train)
 
 
+def _seconds_between_checkpoints(option: float | None) -> float:
+    """The option, or what the environment says; read here, as other commands do not care."""
+    text = os.environ.get("NIR_CHECKPOINT_SECONDS", "60")
+    where, seconds = "--checkpoint-seconds", option
+    if seconds is None:
+        where = f"NIR_CHECKPOINT_SECONDS={text}"
+        with contextlib.suppress(ValueError):
+            seconds = float(text)
+    if seconds is None or not seconds >= 0:
+        raise InputError(f"{where}: a number of seconds is expected, such as 60")
+    return seconds
+
+
 def _train(options: argparse.Namespace) -> None:
     from nir.runs import RunSpecification, adopt_model, train_run
     from nir.tasks import task_entry
 
+    seconds = _seconds_between_checkpoints(options.checkpoint_seconds)
     values = _parse_recipe(options.recipe) | dict(map(parse_setting, options.set))
     recipe = task_entry(options.task).recipe_class().from_dict(values, where="recipe")
     specification = RunSpecification(
@@ -79,7 +92,7 @@ def _train(options: argparse.Namespace) -> None:
             specification,
             options.out,
             checkpoints_root=options.checkpoints or options.out / ".checkpoints",
-            checkpoint_seconds=options.checkpoint_seconds,
+            checkpoint_seconds=seconds,
             keep_checkpoints=options.keep_checkpoints,
             **shared,
         )
@@ -172,11 +185,11 @@ def _add_status(commands: argparse._SubParsersAction) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from nir.configuration import read_configuration
+    from nir.configuration import load_configuration
     from nir.experiments import experiments_of
     from nir.reporting.status import status_lines
 
-    config = read_configuration(options.config)
-    config["scale"] = options.scale or config["scale"]
+    over = {"scale": options.scale} if options.scale else {}
+    config = load_configuration(options.config, over)
     folder = options.results / config["scale"]
     sys.stdout.write("\n".join(status_lines(experiments_of(config), folder)) + "\n")

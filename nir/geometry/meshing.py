@@ -13,6 +13,10 @@ from torch import Tensor
 from nir.errors import InputError
 
 
+class NoSurfaceError(InputError):
+    """The function does not cross the level inside the box."""
+
+
 def marching_cubes_of(
     function: Callable[[Float[Tensor, "points 3"]], Float[Tensor, " points"]],
     lower: Float[np.ndarray, " 3"],
@@ -26,7 +30,7 @@ def marching_cubes_of(
     """Vertices and faces of the surface where `function` is `level`, inside where it is more.
 
     The function is asked at `resolution` points along each axis; the first and the last lie
-    exactly on the box. Faces are seen counter-clockwise from outside. An `InputError` where the
+    exactly on the box. Faces are seen counter-clockwise from outside. A `NoSurfaceError` where the
     function does not cross the level.
     """
     axes = [
@@ -35,7 +39,7 @@ def marching_cubes_of(
     ]
     values = _on_lattice(function, axes, points_at_once)
     if not values.min() < level < values.max():
-        raise InputError(
+        raise NoSurfaceError(
             f"no surface at level {level:g}: values lie between {values.min():g} and "
             f"{values.max():g}; choose a level between, or train longer"
         )

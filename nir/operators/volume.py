@@ -21,6 +21,7 @@ from torch import Generator, Tensor
 from nir.errors import InputError
 from nir.geometry.rays import Rays
 from nir.geometry.sampling import fine_samples, stratified_samples
+from nir.memory import is_out_of_memory
 from nir.operators.occupancy import OccupancyGrid
 
 RadianceField = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -307,8 +308,8 @@ def _in_chunks(
     while first < len(rays):
         try:
             rendering = render(rays[first : first + size])
-        except RuntimeError as error:
-            if size == 1 or not _is_out_of_memory(error):
+        except (RuntimeError, MemoryError) as error:
+            if size == 1 or not is_out_of_memory(error):
                 raise
             size = min(size, len(rays) - first) // 2 or 1
             if torch.cuda.is_available():
@@ -318,8 +319,3 @@ def _in_chunks(
         parts.append({name: getattr(rendering, name).cpu() for name in names})
         first += size
     return parts
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """PyTorch's own class on a GPU; on a CPU the allocator raises a plain RuntimeError."""
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from nir.errors import InputError
-from nir.geometry.meshing import marching_cubes_of
+from nir.geometry.meshing import NoSurfaceError, marching_cubes_of
 from nir.geometry.rays import Rays
 from nir.operators.volume import render_image
 from nir.predictions import Item, Predictions
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nir.tasks.nerf import NerfTask
     from nir.tasks.nerf_predictions import Renderer
 
-SURFACE_METRICS = ("chamfer_l1", "f_score")
+SURFACE_METRICS = ("chamfer_l1", "f_score", "failed")
 ENDING_RAYS = 2**14
 """So many rays of the training views find the box of the surface."""
 
@@ -101,12 +101,17 @@ def predict_surface(task: NerfTask, renderer: Renderer, predictions: Predictions
     """Write mesh.ply and mesh.glb, and compare the surface where the scene tells the true one.
 
     Surfaces are compared in a unit in which the true one's box has the longest edge 1. The true one
-    includes what no camera sees, such as the underside, which completeness counts.
+    includes what no camera sees, such as the underside, which completeness counts. A density that
+    never passes the threshold has failed: no mesh is written, the empty surface is compared.
     """
-    mesh = surface_of(task, renderer)
     folder = predictions.folder
-    (folder / "mesh.ply").write_bytes(mesh.export(file_type="ply"))
-    (folder / "mesh.glb").write_bytes(mesh.export(file_type="glb"))
+    try:
+        mesh = surface_of(task, renderer)
+    except NoSurfaceError:  # the views are worth keeping, however thin what they show
+        mesh = trimesh.Trimesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=int), process=False)
+    else:
+        (folder / "mesh.ply").write_bytes(mesh.export(file_type="ply"))
+        (folder / "mesh.glb").write_bytes(mesh.export(file_type="glb"))
     if not (task.subject / "toy.json").is_file():
         return
     truth = trimesh.load(task.subject / "mesh.ply", force="mesh", process=False)

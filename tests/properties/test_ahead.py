@@ -98,6 +98,17 @@ def test_they_take_the_place_of_older_predictions(run):
     assert not (older / "stale.npy").exists()
 
 
+def test_while_they_are_made_no_training_is_under_way(tmp_path, monkeypatch):
+    seen = []
+
+    def look(folder, *_):
+        seen.extend(folder.parent.glob(".checkpoints/*/*"))
+
+    monkeypatch.setattr(runs, "_predict_ahead", look)
+    trained(tmp_path / "run")
+    assert [path.suffix for path in seen] == [".pt"]  # its checkpoint, and no progress
+
+
 def test_where_prediction_fails_the_training_stands(tmp_path, monkeypatch, capsys):
     def broken(*_, **__):
         raise ValueError("no picture")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,31 @@ def test_a_mistake_on_the_command_line_is_one_line(mistake, tmp_path, capsys):
     line = said(capsys, *arguments, "--out", str(run), "--data-root", str(tmp_path))
     assert expected in line
     assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("text", ["1m", "", "nan", "-1"])
+def test_nonsense_between_checkpoints_concerns_training_alone(tmp_path, capsys, monkeypatch, text):
+    monkeypatch.setenv("NIR_CHECKPOINT_SECONDS", text)
+    main(["fetch", "--list"])
+    capsys.readouterr()
+    line = said(capsys, *train(tmp_path / "run"))
+    assert line == (
+        f"nir: NIR_CHECKPOINT_SECONDS={text}: a number of seconds is expected, such as 60"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("device", ["mps", "meta", "cuda:x", "cuda:-1", "cpu:0"])
+def test_a_device_of_another_kind_is_one_line(tmp_path, capsys, device):
+    command = train(tmp_path / "run", "camera", "--device", device, *TINY)
+    assert f"--device {device}: auto, cpu, cuda or cuda:0" in said(capsys, *command)
+
+
+def test_a_gpu_beyond_the_last_is_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    command = train(tmp_path / "run", "camera", "--device", "cuda:2", *TINY)
+    assert "--device cuda:2: the last GPU here is cuda:1" in said(capsys, *command)
 
 
 def test_a_run_that_was_not_trained_cannot_predict(tmp_path, capsys):
@@ -203,6 +229,15 @@ def test_status_counts_what_is_trained(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     siren = next(line for line in lines if line.startswith("siren/image "))
     assert f"  1/{len(runs)} trained" in siren
+
+
+def test_status_of_a_broken_configuration_is_one_line(tmp_path, capsys):
+    root = Path(__file__).resolve().parents[2]
+    text = (root / "config.yaml").read_text().replace("\nscale:", "\nscales:")
+    (tmp_path / "config.yaml").write_text(text)
+    shutil.copytree(root / "workflow/schemas", tmp_path / "workflow/schemas")
+    line = said(capsys, "status", "--config", str(tmp_path / "config.yaml"))
+    assert line.startswith("nir: config.yaml: scale")
 
 
 def test_help_and_the_list_of_data_need_no_torch():

@@ -8,8 +8,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
-from nir.configuration import check_configuration, read_configuration
+from nir.configuration import (
+    _laid_over,
+    check_configuration,
+    load_configuration,
+    read_configuration,
+)
 from nir.errors import InputError
 from nir.experiments import experiments_of
 from nir.reporting.figures import FIGURES
@@ -190,3 +196,57 @@ def test_yaml_that_is_no_mapping_is_refused(tmp_path):
     path.write_text("- one\n- two\n")
     with pytest.raises(InputError, match="a mapping of keys to values is expected"):
         read_configuration(path)
+
+
+def test_what_is_not_utf_8_is_one_line(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"scale: smoke # caf\xe9\n")
+    with pytest.raises(InputError, match="not valid YAML"):
+        read_configuration(path)
+
+
+def loaded(folder: Path, config: dict, over: dict) -> dict:
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return load_configuration(path, over, folder=ROOT)
+
+
+def test_a_loaded_configuration_is_complete(tmp_path):
+    config = small()
+    del config["scale"], config["threads"]
+    found = loaded(tmp_path, config, {"scale": "quick", "seeds": {"quick": 7}})
+    assert found["scale"] == "quick"
+    assert found["threads"] == {"smoke": 1, "quick": 1, "paper": 8}
+    assert found["seeds"] == {"smoke": 1, "quick": 7, "paper": 1}
+
+
+def test_what_is_laid_over_is_checked_too(tmp_path):
+    with pytest.raises(InputError, match=r"^mine\.yaml: scale: .*'quick'"):
+        loaded(tmp_path, small(), {"scale": "quik"})
+
+
+def test_a_loaded_configuration_without_a_scale_is_one_line(tmp_path):
+    config = small()
+    del config["scale"]
+    with pytest.raises(InputError, match=r"^mine\.yaml: scale must be given$"):
+        loaded(tmp_path, config, {})
+
+
+def test_what_is_laid_over_may_be_everything():
+    assert load_configuration(None, small(), folder=ROOT)["pins"] == "data.pins.json"
+
+
+def test_without_a_schema_one_line_says_where_to_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(SMALL))
+    with pytest.raises(InputError, match="run from the folder of the Snakefile"):
+        load_configuration(tmp_path / "config.yaml", {})
+
+
+def test_it_is_laid_over_as_snakemake_does():
+    values = {"a": {"b": 1, "c": {"d": 2}}, "e": 3, "f": [1]}
+    over = {"a": {"c": {"d": 4, "g": 5}}, "e": {"h": 6}, "f": [2], "i": {"j": 7}}
+    expected = copy.deepcopy(values)
+    update_config(expected, over)
+    assert _laid_over(values, over) == expected
+    assert values["a"]["c"] == {"d": 2}

@@ -44,6 +44,20 @@ def test_the_truth_stands_beside_the_surface_with_its_distance(results):
         assert np.linalg.norm(places, axis=1).max() <= 1.001
 
 
+def test_an_empty_surface_beside_its_truth_is_said_to_be_none(results):
+    write_ball(results, "surface-reference.ply", (255, 0, 0))
+    empty = trimesh.Trimesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=int), process=False)
+    place = results.folder / "run/predictions/surface-prediction.ply"
+    place.write_bytes(empty.export(file_type="ply"))
+    table = METRICS.replace("0.25", "17.3") + "toy,nerf,0,surface,failed,1\n"
+    (results.folder / "metrics.csv").write_text(table)
+    results = Results(results.plan, results.folder / "metrics.csv", results.folder)
+    truth, none = meshes(results).axes
+    assert len(truth.collections) == 1
+    assert none.get_title() == "NeRF\nno surface was extracted"
+    assert not none.collections
+
+
 def test_a_mesh_without_a_truth_is_drawn_alone(results):
     write_ball(results, "mesh.ply", (0, 255, 0))
     figure = meshes(results)

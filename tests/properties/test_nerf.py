@@ -17,6 +17,7 @@ from nir.errors import InputError
 from nir.evaluation import compute_metrics
 from nir.fields.radiance import RadianceField
 from nir.importing.nerf_pytorch import import_checkpoint
+from nir.metrics.shape import FAILED_DISTANCE
 from nir.networks.mlp import parameter_count
 from nir.operators.volume import RenderedImage
 from nir.predictions import read_array, read_predictions
@@ -244,7 +245,26 @@ def test_the_surface_of_a_known_density_is_that_surface_and_is_compared(toy, tmp
     truth = trimesh.load(tmp_path / surface.reference)
     assert truth.extents.max() == pytest.approx(1.0)
     rows = compute_metrics(read_predictions(tmp_path))
-    assert {row["metric"] for row in rows if row["split"] == "surface"} == {"chamfer_l1", "f_score"}
+    values = {row["metric"]: row["value"] for row in rows if row["split"] == "surface"}
+    assert set(values) == {"chamfer_l1", "f_score", "failed"}
+    assert values["failed"] == 0
+
+
+def test_a_density_without_a_surface_has_failed_and_keeps_its_views(toy, tmp_path):
+    task = task_for(toy, meshed=True, mesh_resolution=8)
+    empty(task)
+    task.predict(tmp_path)
+    predictions = read_predictions(tmp_path)
+    assert any(item.split == "test" for item in predictions.items)
+    rows = [row for row in compute_metrics(predictions) if row["split"] == "surface"]
+    assert {row["metric"]: row["value"] for row in rows} == {
+        "chamfer_l1": 10 * FAILED_DISTANCE,
+        "f_score": 0.0,
+        "failed": 1.0,
+    }
+    assert not (tmp_path / "mesh.glb").exists()  # the page would show it
+    with pytest.raises(InputError, match="no surface at level"):
+        task.mesh(tmp_path / "mesh.ply")
 
 
 def test_rays_are_sampled_between_the_scenes_bounds_or_the_recipes(toy, toy_forward):

@@ -59,6 +59,22 @@ def test_its_heart_beats(tmp_path):
     assert counts[1] > counts[0] > 0
 
 
+def test_a_heartbeat_under_way_does_not_put_its_mark_back(tmp_path, monkeypatch):
+    beating_now, written = threading.Event(), ownership.write_text
+
+    def slowly(path: Path, text: str) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            beating_now.set()
+            time.sleep(0.5)
+        written(path, text)
+
+    monkeypatch.setattr(ownership, "write_text", slowly)
+    with owned(tmp_path / "run", say=print, **FAST):
+        assert beating_now.wait(10)
+    time.sleep(1.0)  # the beat would be over by now
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_second_one_waits_until_the_first_is_done(tmp_path):
     said: list[str] = []
     order: list[str] = []

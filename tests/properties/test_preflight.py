@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
+from nir import preflight
+from nir.configuration import SCHEMA
+from nir.errors import InputError
 from nir.experiments import Run, experiments_of
 from nir.preflight import _at_most, _TooSlowError, cost_of, examine_plan, missing_data
 
@@ -26,7 +31,8 @@ def configuration(**values: object) -> dict:
         **values,
     }
     seeds = {"smoke": 1, "quick": 1, "paper": 3}
-    return {"scale": "smoke", "seeds": seeds, "experiments": {"siren/image": entry}}
+    shared = {"scale": "smoke", "data_root": "data", "seeds": seeds}
+    return {**shared, "experiments": {"siren/image": entry}}
 
 
 def runs(**values: object) -> dict[str, Run]:
@@ -37,6 +43,8 @@ def runs(**values: object) -> dict[str, Run]:
 def written(folder: Path, **values: object) -> Path:
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(configuration(**values)))
+    (folder / SCHEMA).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(Path(__file__).resolve().parents[2] / SCHEMA, folder / SCHEMA)
     return path
 
 
@@ -75,6 +83,56 @@ def test_what_does_not_fit_is_named(tmp_path, monkeypatch):
     lines = examine(written(tmp_path))
     large = [line for line in lines if line.startswith("TOO LARGE")]
     assert any("siren/image/camera/large/seed0" in line for line in large)
+
+
+def full_gpu() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+@pytest.mark.parametrize("where", ["build_task", "_step"])
+@pytest.mark.parametrize(
+    "too_much",
+    [lambda: torch.empty(10**15), lambda: np.zeros(10**15), full_gpu],  # no machine has petabytes
+)
+def test_what_runs_out_of_memory_is_named_and_the_others_are_measured(
+    tmp_path, monkeypatch, where, too_much
+):
+    original = getattr(preflight, where)
+    places = []
+
+    def greedy(*arguments, **options):
+        places.append(where)
+        if len(places) == 1:
+            too_much()
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(preflight, where, greedy)
+    lines = examine(written(tmp_path))
+    assert [line for line in lines if line.startswith("TOO LARGE")] == [
+        "TOO LARGE: siren/image/camera/small/seed0 ran out of this machine's memory; "
+        "give it a smaller budget in config.yaml"
+    ]
+    assert any("more than" in line and "2 trainings" in line for line in lines)
+
+
+def test_where_nothing_fits_all_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "build_task", lambda *_: torch.empty(10**15))
+    lines = examine(written(tmp_path))
+    assert sum(line.startswith("TOO LARGE") for line in lines) == 2
+    assert any(line.startswith("siren/image  not measured") for line in lines)
+
+
+def test_another_error_while_measuring_is_not_hidden(tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "build_task", lambda *_: torch.zeros(2) + torch.zeros(3))
+    with pytest.raises(RuntimeError, match="size"):
+        examine(written(tmp_path))
+
+
+def test_a_plan_without_variants_is_one_line(tmp_path):
+    path = written(tmp_path)
+    path.write_text(path.read_text().replace("variants:", "varients:"))
+    with pytest.raises(InputError, match=r"^config.yaml: experiments.siren/image.varients: "):
+        examine(path)
 
 
 def test_without_measuring_it_says_what_is_missing_at_once(tmp_path):

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+from pathlib import Path
 
+import imageio.v3 as iio
+import numpy as np
 import pytest
 import torch
 from projects import EXPERIMENTS
@@ -103,7 +108,9 @@ def test_an_adopted_model_predicts_what_its_own_run_predicts(tmp_path, capsys):
         }
         for run in (tmp_path / "trained", adopted)
     }
+    records = [json.loads(files[run].pop(Path("training.json"))) for run in ("trained", "adopted")]
     assert files["trained"] == files["adopted"]
+    assert records[1] == records[0] | {"model_of": str(tmp_path / "trained")}
 
 
 def test_a_model_that_was_trained_otherwise_is_refused(tmp_path):
@@ -113,6 +120,69 @@ def test_a_model_that_was_trained_otherwise_is_refused(tmp_path):
     with pytest.raises(InputError, match="trained: another recipe, subject or seed"):
         adopt_model(other, tmp_path / "out", tmp_path / "trained", label="out", **places)
     assert not (tmp_path / "out").exists()
+
+
+def adopting(folder, specification, origin) -> None:
+    places = {"data_root": folder, "device": CPU}
+    adopt_model(specification, folder / "out", origin, label="out", **places)
+
+
+def test_a_model_of_other_code_is_refused(tmp_path, monkeypatch):
+    origin = tmp_path / "trained"
+    specification = image_run(origin)
+    monkeypatch.setattr("nir.runs.training_code", lambda task: "changed")
+    with pytest.raises(InputError, match="not known to be trained by today's code"):
+        adopting(tmp_path, specification, origin)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_does_not_tell_its_code_is_refused(tmp_path):
+    origin = tmp_path / "trained"
+    specification = image_run(origin)
+    record = json.loads((origin / "training.json").read_text())
+    del record["code"], record["subject_stamp"]
+    (origin / "training.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="train it again"):
+        adopting(tmp_path, specification, origin)
+
+
+def test_a_model_of_a_file_that_changed_is_refused(tmp_path):
+    photo, origin = tmp_path / "photo.png", tmp_path / "trained"
+    iio.imwrite(photo, np.zeros((16, 16, 3), dtype="u1"))
+    weights("fourier_image", IMAGE, origin, tmp_path, str(photo))
+    specification = RunSpecification.read(origin)
+    adopting(tmp_path, specification, origin)
+    os.utime(photo, ns=(0, 0))
+    with pytest.raises(InputError, match=r"trained before .*photo\.png changed"):
+        adopting(tmp_path, specification, origin)
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "training.json", "log.csv", "model.pt"])
+def test_a_run_that_lacks_a_file_is_refused(tmp_path, name):
+    origin = tmp_path / "trained"
+    specification = image_run(origin)
+    (origin / name).unlink()
+    with pytest.raises(InputError, match=f"{name}: no such file"):
+        adopting(tmp_path, specification, origin)
+    assert not (tmp_path / "out").exists()
+
+
+def test_adopting_removes_what_a_kill_left(tmp_path):
+    specification = image_run(tmp_path / "trained")
+    leftover = tmp_path / "out" / ".model-01234567.pt"
+    leftover.parent.mkdir()
+    leftover.write_bytes(b"half")
+    adopting(tmp_path, specification, tmp_path / "trained")
+    assert not leftover.exists()
+
+
+def test_who_takes_a_taken_model_names_the_run_that_trained_it(tmp_path):
+    specification = image_run(tmp_path / "trained")
+    adopting(tmp_path, specification, tmp_path / "trained")
+    places = {"data_root": tmp_path, "device": CPU}
+    adopt_model(specification, tmp_path / "third", tmp_path / "out", label="third", **places)
+    record = json.loads((tmp_path / "third" / "training.json").read_text())
+    assert record["model_of"] == str(tmp_path / "trained")
 
 
 def test_adopting_builds_the_task_that_its_own_recipe_asks_for(tmp_path):

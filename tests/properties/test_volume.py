@@ -191,7 +191,12 @@ def memory_for(samples: int, error: Exception):
 
 @pytest.mark.parametrize(
     "error",
-    [torch.OutOfMemoryError("full"), RuntimeError("DefaultCPUAllocator: not enough memory")],
+    [
+        torch.OutOfMemoryError("full"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: not enough memory"),
+        RuntimeError("err == 0. DefaultCPUAllocator: can't allocate memory"),
+    ],
 )
 def test_chunks_are_halved_until_they_fit_in_memory(error):
     rays = rays_of_image(camera_around(), 2)

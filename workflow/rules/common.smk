@@ -12,15 +12,8 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
-from snakemake.utils import update_config
 
-from nir.configuration import (
-    COLLECTIONS,
-    SCENES,
-    check_configuration,
-    read_configuration,
-    with_defaults,
-)
+from nir.configuration import COLLECTIONS, SCENES, load_configuration
 from nir.data.registry import registry
 from nir.errors import InputError
 from nir.experiments import experiments_of, trained_alike, training_code
@@ -38,14 +31,10 @@ def load_experiments():
     """All experiments of the configuration; what is wrong with it is one line."""
     folder = Path(workflow.basedir)
     try:
-        known = read_configuration(folder / "workflow/schemas/config.schema.yaml")
-        if not workflow.config_settings.replace_workflow_config:
-            # What `configfile:` does, but by libyaml; every job of a cluster reads it, too.
-            values = read_configuration(folder / "config.yaml")
-            update_config(values, config)
-            config.update(values)
-        check_configuration(config, known)
-        config.update(with_defaults(config, known))
+        # What `configfile:` does, but by libyaml; every job of a cluster reads it, too.
+        replaced = workflow.config_settings.replace_workflow_config
+        path = None if replaced else folder / "config.yaml"
+        config.update(load_configuration(path, config, folder=folder))
         return experiments_of(config)
     except InputError as error:
         logger.error(f"nir: {error}")

@@ -15,6 +15,7 @@ from nir.reporting.results import Results
 
 SHOWN_POINTS = 60_000
 AZIMUTH_DEGREES, ELEVATION_DEGREES = -60.0, 30.0
+NONE = "no surface was extracted"
 LIGHT = np.array([0.5, -0.3, 0.8])
 """Towards the light; in the scene's own axes, z up."""
 
@@ -32,7 +33,7 @@ def meshes(results: Results) -> Figure:
     for axis in axes.flat:
         axis.axis("off")
     if not found:
-        axes[0, 0].text(0.5, 0.5, "no surface was extracted", ha="center")
+        axes[0, 0].text(0.5, 0.5, NONE, ha="center")
     for axis, (label, path, title) in zip(axes.flat, found, strict=False):
         _draw(axis, path)
         axis.set_title(title or label, fontsize=8.5)
@@ -45,7 +46,8 @@ def _surfaces(results: Results, run: dict[str, Any]) -> list[tuple[Path, str]]:
     truth, compared = folder / "surface-reference.ply", folder / "surface-prediction.ply"
     if compared.is_file():
         distance = results.value(run, "chamfer_l1") / 10
-        title = f"{run['label']}\nChamfer {100 * distance:.1f} % of the longest edge"
+        says = f"Chamfer {100 * distance:.1f} % of the longest edge"
+        title = f"{run['label']}\n{NONE if results.value(run, 'failed') == 1 else says}"
         return [(truth, f"truth, {run['subject']}"), (compared, title)]
     return [(folder / "mesh.ply", "")] if (folder / "mesh.ply").is_file() else []
 
@@ -55,6 +57,8 @@ def _draw(axis: Axes, path: Path) -> None:
     import trimesh  # it is slow to start, and most figures show no surface
 
     mesh = trimesh.load(path, process=False, force="mesh")
+    if len(mesh.faces) == 0:
+        return
     points, faces = trimesh.sample.sample_surface(mesh, SHOWN_POINTS, seed=0)
     right, up, towards = _view_axes()
     faces_viewer = mesh.face_normals[faces] @ towards > 0

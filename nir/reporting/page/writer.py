@@ -79,8 +79,7 @@ class Section:
     columns: list[str]
     rows: list[TableRow]
     sources: list[str]
-    runs: int
-    time: str
+    effort: str
     unchecked: bool
 
 
@@ -118,7 +117,6 @@ def _section(plan: dict[str, Any], folder: Path) -> Section:
     numbers = ["ours", "spread", "published", "difference"]
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
     rows = headline_rows(plan, table)
-    records = list(_records(plan, folder))
     return Section(
         name=plan["name"],
         title=plan["title"],
@@ -131,8 +129,7 @@ def _section(plan: dict[str, Any], folder: Path) -> Section:
         columns=list(dict.fromkeys(rows["name"])),
         rows=_table_rows(rows),
         sources=sorted(set(rows["source"]) - {""}),
-        runs=len(records),
-        time=format_seconds(sum(record["seconds"] for record in records)),
+        effort=_effort(plan, folder),
         unchecked=bool((rows["confidence"] == "medium").any()),
     )
 
@@ -202,14 +199,30 @@ def _records(plan: dict[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
         yield read_json(folder / run["place"] / "training.json")
 
 
+def _trainings(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of runs that trained their model themselves; the others repeat another run's record."""
+    return [record for record in records if "model_of" not in record]
+
+
+def _effort(plan: dict[str, Any], folder: Path) -> str:
+    """What an experiment's models took."""
+    records = list(_records(plan, folder))
+    trainings = _trainings(records)
+    seconds = sum(record["seconds"] for record in trainings)
+    taken = len(records) - len(trainings)
+    others = f", and {taken} models that other runs trained" if taken else ""
+    return f"{len(trainings)} trainings, {format_seconds(seconds)} together{others}"
+
+
 def _machine(plans: list[dict[str, Any]], folder: Path) -> str:
     """What the trainings ran on, and for how long together."""
     records = [record for plan in plans for record in _records(plan, folder)]
     devices = " and ".join(sorted({record["device"] for record in records}))
     versions = " and ".join(sorted({record["torch"] for record in records}))
-    seconds = sum(record["seconds"] for record in records)
+    trainings = _trainings(records)
+    seconds = sum(record["seconds"] for record in trainings)
     return (
-        f"{len(records)} trainings on {devices} with PyTorch {versions}, "
+        f"{len(trainings)} trainings on {devices} with PyTorch {versions}, "
         f"{format_seconds(seconds)} of training in all"
     )
 

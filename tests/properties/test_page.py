@@ -1,0 +1,39 @@
+"""The page: a model that several experiments use was trained once, and is counted once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nir.files import write_json
+from nir.reporting.page.writer import _effort, _machine
+
+RECORD = {"device": "x86_64 CPU", "torch": "2.6.0", "seconds": 30.0}
+
+
+@pytest.fixture
+def plans(tmp_path) -> list[dict[str, Any]]:
+    """Two trainings in one experiment; a second takes the first's model, and trains one itself."""
+    adopted = RECORD | {"model_of": "results/smoke/siren/image/a"}
+    records = {"siren/image": [RECORD, RECORD], "siren/later": [adopted, RECORD]}
+    found = []
+    for name, of_experiment in records.items():
+        places = [f"{name}/{letter}" for letter, _ in zip("ab", of_experiment, strict=True)]
+        for place, record in zip(places, of_experiment, strict=True):
+            write_json(tmp_path / place / "training.json", record)
+        found.append({"name": name, "runs": [{"place": place} for place in places]})
+    return found
+
+
+def test_all_trainings_are_counted_once(plans, tmp_path):
+    says = _machine(plans, tmp_path)
+    assert says == "3 trainings on x86_64 CPU with PyTorch 2.6.0, 90 s of training in all"
+
+
+def test_an_experiment_tells_its_trainings_from_the_models_it_takes(plans, tmp_path):
+    efforts = [_effort(plan, tmp_path) for plan in plans]
+    assert efforts == [
+        "2 trainings, 60 s together",
+        "1 trainings, 30 s together, and 1 models that other runs trained",
+    ]
