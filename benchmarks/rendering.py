@@ -3,7 +3,7 @@
     python -m benchmarks rendering RUN [--data-root DATA] [--side 800] [--threads 1] [--json FILE]
 
 RUN is a trained run of NeRF (`nir train`). Its first test view is rendered `side` pixels wide and
-high, every sample evaluated, then with the run's occupancy grid, whose making is timed apart. The
+high, every sample evaluated, then with the run's occupancy grids, whose making is timed apart. The
 memory is the greatest resident size of this process while it renders every sample, above what it
 has with the model loaded and one small view rendered.
 """
@@ -88,19 +88,20 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "times_faster": seconds_every / seconds_skipping,
         "psnr_of_one_against_the_other": psnr(every.colour, skipped.colour),
         "largest_loss_of_test_psnr": loss_of_quality(task, renderer),
-        "occupied_share": renderer.occupancy.occupied_share,
+        "occupied_share_coarse": renderer.occupancy.coarse.occupied_share,
+        "occupied_share_fine": renderer.occupancy.fine.occupied_share,
         "bytes_over_model": memory,
     }
 
 
 def loss_of_quality(task: NerfTask, renderer: Renderer) -> float:
     """The most that skipping takes from a test view's PSNR, in decibels."""
-    grid = renderer.occupancy
+    grids = renderer.occupancy
     losses = []
     for view in task.scene.splits["test"]:
         truth = torch.from_numpy(task.scene.images[view])
         quality = []
-        for renderer.occupancy in (None, grid):
+        for renderer.occupancy in (None, grids):
             quality.append(psnr(renderer.render(task.scene.cameras, int(view)).colour, truth))
         losses.append(quality[0] - quality[1])
     return max(losses)

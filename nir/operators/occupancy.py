@@ -7,8 +7,9 @@ until nothing behind can be seen any more; what is skipped counts as density 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -31,7 +32,7 @@ class OccupancyGrid:
     @classmethod
     def from_density(
         cls,
-        densities: Sequence[Density],
+        density: Density,
         lower: Float[Tensor, " 3"],
         upper: Float[Tensor, " 3"],
         *,
@@ -39,23 +40,22 @@ class OccupancyGrid:
         absorbed_at_most: float = 1e-2,
         points_at_once: int = 2**17,
     ) -> OccupancyGrid:
-        """Evaluate density fields on a grid (a coarse and a fine one share it: the greater counts).
+        """Evaluate a density field on a grid.
 
         A first, four times coarser grid finds the part of the box that holds anything; there the
-        fields are asked at the corners and the centres of `resolution`³ cells. A cell is occupied
+        field is asked at the corners and the centres of `resolution`³ cells. A cell is occupied
         where any of these points, in it or in a neighbour, is denser than a haze that would fill
         the whole box and absorb `absorbed_at_most` of the light that crosses it.
         """
         if not bool((lower < upper).all()):
             raise InputError(f"box from {lower.tolist()} to {upper.tolist()}: it has no inside")
         limit = absorbed_at_most / float(torch.linalg.vector_norm(upper - lower))
-        first = _occupied_cells(
-            densities, lower, upper, max(8, resolution // 4), limit, points_at_once
-        )
+        coarser = max(8, resolution // 4)
+        first = _occupied_cells(density, lower, upper, coarser, limit, points_at_once)
         if not bool(first.any()):
             return cls(lower, upper, first)
         lower, upper = _box_of_cells(first, lower, upper)
-        cells = _occupied_cells(densities, lower, upper, resolution, limit, points_at_once)
+        cells = _occupied_cells(density, lower, upper, resolution, limit, points_at_once)
         return cls(lower, upper, cells)
 
     @property
@@ -76,6 +76,13 @@ class OccupancyGrid:
         return OccupancyGrid(self.lower.to(device), self.upper.to(device), self.cells.to(device))
 
 
+class OccupancyGrids(NamedTuple):
+    """A grid for each pass of NeRF: what one field holds, the other may know to be empty."""
+
+    coarse: OccupancyGrid
+    fine: OccupancyGrid
+
+
 def box_of_rays(
     rays: Rays, near: float, far: float
 ) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
@@ -88,7 +95,7 @@ def box_of_rays(
 
 
 def _occupied_cells(
-    densities: Sequence[Density],
+    density: Density,
     lower: Tensor,
     upper: Tensor,
     resolution: int,
@@ -97,8 +104,8 @@ def _occupied_cells(
 ) -> Bool[Tensor, "x y z"]:
     corners = _lattice(lower, upper, resolution + 1, 0.0)
     centres = _lattice(lower, upper, resolution, 0.5)
-    at_corners = _any_above(densities, corners, limit, points_at_once)
-    at_centres = _any_above(densities, centres, limit, points_at_once)
+    at_corners = _above(density, corners, limit, points_at_once)
+    at_centres = _above(density, centres, limit, points_at_once)
     return _grown(at_centres | _grown(at_corners, 2, padding=0), 3)
 
 
@@ -120,8 +127,8 @@ def _lattice(lower: Tensor, upper: Tensor, count: int, offset: float) -> list[Te
 
 
 @torch.no_grad()
-def _any_above(
-    densities: Sequence[Density], axes: list[Tensor], limit: float, points_at_once: int
+def _above(
+    density: Density, axes: list[Tensor], limit: float, points_at_once: int
 ) -> Bool[Tensor, "x y z"]:
     shape = [len(axis) for axis in axes]
     slab = max(1, points_at_once // (shape[1] * shape[2]))
@@ -129,8 +136,7 @@ def _any_above(
     for xs in axes[0].split(slab):
         grid = torch.meshgrid(xs, axes[1], axes[2], indexing="ij")
         points = torch.stack(grid, dim=-1).reshape(-1, 3)
-        above = [density(points) > limit for density in densities]
-        found.append(torch.stack(above).any(0).reshape(len(xs), *shape[1:]))
+        found.append((density(points) > limit).reshape(len(xs), *shape[1:]))
     return torch.cat(found)
 
 

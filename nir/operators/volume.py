@@ -22,7 +22,7 @@ from nir.errors import InputError
 from nir.geometry.rays import Rays
 from nir.geometry.sampling import fine_samples, stratified_samples
 from nir.memory import is_out_of_memory
-from nir.operators.occupancy import OccupancyGrid
+from nir.operators.occupancy import OccupancyGrid, OccupancyGrids
 
 RadianceField = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -162,7 +162,7 @@ def render_rays(
     settings: RenderSettings,
     *,
     generator: Generator | None = None,
-    occupancy: OccupancyGrid | None = None,
+    occupancy: OccupancyGrids | None = None,
 ) -> HierarchicalRendering:
     """Render a list of rays as NeRF does: evenly, then again where the first pass saw something.
 
@@ -178,7 +178,8 @@ def render_rays(
         generator=generator,
         linear_in_disparity=settings.linear_in_disparity,
     )
-    coarse = _render_pass(field_coarse, rays, depths, settings, generator, occupancy)
+    grid_coarse, grid_fine = occupancy or (None, None)
+    coarse = _render_pass(field_coarse, rays, depths, settings, generator, grid_coarse)
     if settings.fine_samples == 0:
         return HierarchicalRendering(coarse, None)
     depths = fine_samples(
@@ -186,7 +187,7 @@ def render_rays(
     )
     field = field_coarse if field_fine is None else field_fine
     return HierarchicalRendering(
-        coarse, _render_pass(field, rays, depths, settings, generator, occupancy)
+        coarse, _render_pass(field, rays, depths, settings, generator, grid_fine)
     )
 
 
@@ -271,7 +272,7 @@ def render_image(
     rays: Rays,
     settings: RenderSettings,
     *,
-    occupancy: OccupancyGrid | None = None,
+    occupancy: OccupancyGrids | None = None,
     rays_at_once: int | None = None,
 ) -> RenderedImage:
     """Render the rays (height, width) of a view in bounded memory, without randomness.

@@ -22,7 +22,7 @@ from nir.geometry.cameras import Cameras
 from nir.geometry.paths import orbit_among, spiral
 from nir.geometry.rays import Rays, depth_from_ndc, ndc_rays, rays_of_image
 from nir.networks.mlp import parameter_count
-from nir.operators.occupancy import OccupancyGrid, box_of_rays
+from nir.operators.occupancy import OccupancyGrid, OccupancyGrids, box_of_rays
 from nir.operators.volume import RenderedImage, render_image
 from nir.predictions import Predictions
 from nir.recipes.nerf import NerfRecipe
@@ -106,13 +106,15 @@ class Renderer:
     def _last_row(self) -> int:
         return self.scene.cameras.intrinsics.height - 1
 
-    def occupied_cells(self) -> OccupancyGrid:
-        """Where either field holds anything."""
-        field = self.task.field
-        fields = [f.density for f in (field.coarse, field.fine) if f is not None]
-        return OccupancyGrid.from_density(
-            fields, *self.box(), resolution=self.task.recipe.occupancy_resolution
-        )
+    def occupied_cells(self) -> OccupancyGrids:
+        """Where each field holds anything."""
+        field, box = self.task.field, self.box()
+        resolution = self.task.recipe.occupancy_resolution
+        coarse = OccupancyGrid.from_density(field.coarse.density, *box, resolution=resolution)
+        if field.fine is None:
+            return OccupancyGrids(coarse, coarse)
+        fine = OccupancyGrid.from_density(field.fine.density, *box, resolution=resolution)
+        return OccupancyGrids(coarse, fine)
 
 
 def predict_scene(task: NerfTask, out: Path) -> None:
@@ -124,7 +126,7 @@ def predict_scene(task: NerfTask, out: Path) -> None:
     predictions.number("parameters", parameter_count(task.field), "1")
     predictions.number("evaluations_per_ray", recipe.evaluations_per_ray, "1")
     if renderer.occupancy is not None:
-        predictions.number("occupied_share", renderer.occupancy.occupied_share, "1")
+        predictions.number("occupied_share", renderer.occupancy.fine.occupied_share, "1")
     if recipe.inspected:
         from nir.tasks.nerf_inspection import inspect
 

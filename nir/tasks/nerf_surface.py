@@ -78,7 +78,7 @@ def box_of_ends(
     depth = (rendered.depth / rendered.opacity.clamp_min(1e-3)).to(rays.origins.device)
     ends = rays.flat().points(depth.reshape(-1, 1))[rendered.opacity.flatten() > 0.5, 0]
     if len(ends) < 100:
-        grid = renderer.occupied_cells()
+        grid = renderer.occupied_cells().fine
         return grid.lower.cpu().numpy(), grid.upper.cpu().numpy()
     lower, upper = np.quantile(ends.cpu().numpy(), [STRAYS, 1 - STRAYS], axis=0)
     growth = MARGIN * (upper - lower).max()

@@ -13,7 +13,7 @@ from nir.geometry.cameras import Cameras, Intrinsics
 from nir.geometry.paths import orbit
 from nir.geometry.rays import Rays, rays_of_image
 from nir.operators import volume
-from nir.operators.occupancy import OccupancyGrid, box_of_rays
+from nir.operators.occupancy import OccupancyGrid, OccupancyGrids, box_of_rays
 from nir.operators.volume import RenderSettings, composite, render_image, render_rays
 
 
@@ -221,7 +221,7 @@ def test_other_errors_and_memory_for_not_even_one_ray_are_not_hidden():
 
 def grid_of_the_ball(rays: Rays) -> OccupancyGrid:
     lower, upper = box_of_rays(rays, 2.0, 6.0)
-    return OccupancyGrid.from_density([lambda p: ball(p, p)[1]], lower, upper, resolution=64)
+    return OccupancyGrid.from_density(lambda p: ball(p, p)[1], lower, upper, resolution=64)
 
 
 def test_the_grid_holds_every_point_of_the_ball_and_little_more():
@@ -243,7 +243,9 @@ def test_skipping_empty_space_changes_nothing_that_can_be_seen_and_asks_far_less
     field, asked = memory_for(10**9, RuntimeError())
     plain = render_image(field, None, rays, RenderSettings())
     all_samples, skipped = sum(asked), memory_for(10**9, RuntimeError())
-    skipping = render_image(skipped[0], None, rays, RenderSettings(), occupancy=grid)
+    skipping = render_image(
+        skipped[0], None, rays, RenderSettings(), occupancy=OccupancyGrids(grid, grid)
+    )
     error = (skipping.colour - plain.colour).abs().max()
     assert float(error) < 2e-3
     assert all_samples > 5 * sum(skipped[1])
@@ -259,7 +261,7 @@ def test_what_lies_behind_the_last_sample_is_never_skipped():
     grid = OccupancyGrid(
         torch.full((3,), -9.0), torch.full((3,), 9.0), torch.zeros(4, 4, 4, dtype=torch.bool)
     )
-    image = render_image(haze, None, rays, RenderSettings(), occupancy=grid)
+    image = render_image(haze, None, rays, RenderSettings(), occupancy=OccupancyGrids(grid, grid))
     torch.testing.assert_close(image.colour, torch.full((24, 24, 3), 0.25))
 
 
@@ -272,7 +274,9 @@ def test_gradients_flow_through_a_rendering_that_skips():
         rgb, density = ball(points, view_directions)
         return brightness * rgb, density
 
-    colour = render_rays(field, None, rays, RenderSettings(), occupancy=grid).final.colour
+    colour = render_rays(
+        field, None, rays, RenderSettings(), occupancy=OccupancyGrids(grid, grid)
+    ).final.colour
     colour.sum().backward()
     assert float(brightness.grad) > 0
 
@@ -293,7 +297,7 @@ def test_skipping_empty_space_is_at_least_five_times_faster():
     rays = rays_of_image(camera_around(24), 1)
     grid = grid_of_the_ball(rays)
     seconds, images = [], []
-    for occupancy in (None, grid):
+    for occupancy in (None, OccupancyGrids(grid, grid)):
         started = time.perf_counter()
         images.append(render_image(field, None, rays, RenderSettings(), occupancy=occupancy))
         seconds.append(time.perf_counter() - started)
