@@ -1,8 +1,8 @@
 """Fetching: from a name in the registry to a path on the disk, whole or not at all.
 
-What already lies below the data root is used as it is: not checked, not touched, so that a root may
-be read-only and shared. Otherwise a data set is read in place (bundled with scikit-image), computed
-(generated), downloaded, or asked of the user (manual).
+What already lies below the data root is used as it is: not checked, not touched (but for what other
+code has generated), so that a root may be read-only and shared. Otherwise a set is read in place
+(bundled with scikit-image), computed (generated), downloaded, or asked of the user (manual).
 
 Words: the *data root* is the folder of all data sets; the *workshop* is its hidden folder `.fetch`
 with parts of downloads and lock files; a *pin* is the SHA-256 of a download that nobody had
@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from nir.data.registry import Dataset, bundled_folder, dataset, registry, siblings
-from nir.data.staging import appearing_whole, turn
+from nir.data.staging import appearing_whole, clear, turn
 from nir.errors import InputError, unknown_name
 from nir.files import read_json, sha256_of_file, write_json
+from nir.fingerprints import fingerprint
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +84,8 @@ def bring(
     together: the data sets that the same download holds; those that are absent are unpacked too.
     """
     present = locate(entry, data_root)
-    if present is not None:
+    remade = entry.source == "generated" and _is_writable(data_root)
+    if present is not None and not remade:
         return present
     if entry.source == "bundled":
         raise InputError(
@@ -171,14 +173,19 @@ def content_hash(path: Path) -> dict[str, Any]:
 
 
 def _generate(entry: Dataset, data_root: Path) -> Path:
+    """Make a generated set that is not there, or that other code has made."""
     from nir.data.generated import generate
 
     root = data_root if _is_writable(data_root) else _cache()
-    target = root / entry.path
+    target, code = root / entry.path, fingerprint("nir.data.generated")
+    made_by = _workshop(root) / f"{entry.name}.made-by"
     with turn(_workshop(root) / f"{entry.parcel}.lock", entry.parcel):
-        if not target.exists():
+        known = made_by.read_text(encoding="ascii") if made_by.is_file() else ""
+        if known != code or not target.exists():
             with appearing_whole(target) as staging:
                 generate(entry.name, staging)
+                clear(target)
+            made_by.write_text(code, encoding="ascii")
     return target
 
 

@@ -24,13 +24,13 @@ def appearing_whole(target: Path) -> Iterator[Path]:
     What a killed process left there is cleared first, so the caller must hold the turn of `target`.
     """
     staging = target.with_name(f".{target.stem}-arriving{target.suffix}")
-    _clear(staging)
+    clear(staging)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield staging
         staging.rename(target)
     finally:
-        _clear(staging)
+        clear(staging)
 
 
 @contextlib.contextmanager
@@ -46,7 +46,8 @@ def turn(path: Path, what: str) -> Iterator[None]:
         yield
 
 
-def _clear(path: Path) -> None:
+def clear(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

@@ -462,6 +462,15 @@ def test_data_that_is_there_is_used_untouched(server, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "root").rglob("*")} == before
 
 
+def test_what_other_code_has_generated_is_made_anew(tmp_path, monkeypatch):
+    made = fetch("melody", data_root=tmp_path)
+    content = made.read_bytes()
+    made.write_bytes(b"kept")
+    assert fetch("melody", data_root=tmp_path).read_bytes() == b"kept"
+    monkeypatch.setattr("nir.data.fetch.fingerprint", lambda *modules: "another")
+    assert fetch("melody", data_root=tmp_path).read_bytes() == content
+
+
 def test_a_read_only_root_says_so_and_generated_signals_go_to_the_cache(
     server, tmp_path, monkeypatch
 ):

@@ -59,7 +59,8 @@ rule plot:
 
 rule panel:
     input:
-        f"{EXPERIMENT_FOLDER}/metrics.csv",
+        metrics=f"{EXPERIMENT_FOLDER}/metrics.csv",
+        templates=page_files("panel_*.jinja"),
     output:
         f"{EXPERIMENT_FOLDER}/panel-{{panel}}.html",
     log:
@@ -69,7 +70,8 @@ rule panel:
         plan=plan_of,
         code=fingerprint("nir.reporting.panels"),
     shell:
-        "printf %s {params.plan:q} | nir panel {wildcards.panel} --plan - --metrics {input:q}"
+        "printf %s {params.plan:q} | nir panel {wildcards.panel} --plan -"
+        " --metrics {input.metrics:q}"
         " --results results/{wildcards.scale} --out {output:q} --log {log:q}"
 
 

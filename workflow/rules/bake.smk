@@ -18,9 +18,10 @@ rule bake:
         mem_mb=memory_of_training,
         runtime=minutes_of_training,
     params:
-        code=fingerprint("nir.viewers.planes.of_run"),
+        code=fingerprint(
+            "nir.viewers.planes.of_run", "nir.baking", "nir.commands.viewing"
+        ),
         page=content_of_viewer(),
-        root=DATA_ROOT,
     shell:
-        "nir bake $(dirname {input.model:q}) --data-root {params.root:q}"
+        "nir bake $(dirname {input.model:q}) --data-root {DATA_ROOT:q}"
         " --threads {threads} --log {log:q}"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+from snakemake.settings.types import DeploymentMethod
 
 from nir.configuration import COLLECTIONS, SCENES, load_configuration
 from nir.data.registry import registry
@@ -23,8 +24,10 @@ from nir.metrics import METRIC_MODULES
 from nir.ownership import OwnedElsewhereError, owned
 from nir.resources import is_short, training_memory_mb, training_minutes
 
-# Rules call `nir` from the environment that runs Snakemake, activated or not.
-shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+# Rules call `nir` from the environment that runs Snakemake, activated or not; in a container, that
+# of the image.
+if DeploymentMethod.APPTAINER not in workflow.deployment_settings.deployment_method:
+    shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 
 def load_experiments():
@@ -81,6 +84,8 @@ STARTED = time.time()
 EXPERIMENTS = load_experiments()
 SCALE = config["scale"]
 DATA_ROOT = config["data_root"]
+PINS = config["pins"]
+MIRRORS = " ".join(map(shlex.quote, config["mirrors"]))
 CHAPTERS = list(dict.fromkeys(e.chapter for e in EXPERIMENTS.values()))
 RUNS = {f"results/{SCALE}/{r.place}": r for e in EXPERIMENTS.values() for r in e.runs}
 TRAINED_ALIKE = trained_alike(EXPERIMENTS)
@@ -150,6 +155,25 @@ def subject_of(wildcards):
     if run.meshes:
         return f"{run.trained_on}/collection.json"
     return f"results/data/{run.dataset}.json" if run.dataset else run.subject
+
+
+def content_of_subject(wildcards):
+    """What lies in a user's own folder; of a registered set the receipt tells."""
+    run = run_of(wildcards)
+    if run.photos or run.meshes or run.dataset:
+        return ""
+    return content_of_folder(run.subject)
+
+
+@functools.cache
+def content_of_folder(path):
+    """Digest of the names, sizes and times in a folder, whose own time no edited file changes."""
+    files = sorted(p for p in Path(path).rglob("*") if p.is_file())
+    facts = [
+        (str(p.relative_to(path)), p.stat().st_size, p.stat().st_mtime_ns)
+        for p in files
+    ]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16] if facts else ""
 
 
 def folder_of_model(wildcards):
@@ -270,6 +294,16 @@ def meshes_name_of(wildcards):
     return RUNS_OF_MESHES[wildcards.meshes].subject
 
 
+def content_of_meshes(wildcards):
+    run = RUNS_OF_MESHES[wildcards.meshes]
+    return "" if run.dataset else content_of_folder(run.subject)
+
+
+def content_of_photos(wildcards):
+    run = RUNS_OF_PHOTOS[wildcards.capture]
+    return "" if run.dataset else content_of_folder(run.subject)
+
+
 def photos_name_of(wildcards):
     return RUNS_OF_PHOTOS[wildcards.capture].subject
 
@@ -319,12 +353,10 @@ def plans():
     return canonical_json([e.plan() for e in EXPERIMENTS.values()])
 
 
-def page_files():
-    """What the page is made from beside results."""
+def page_files(*patterns):
+    """What pages and panels are made from beside results."""
     folder = Path(workflow.basedir, "nir/reporting/page")
-    return sorted(
-        str(p) for p in folder.iterdir() if p.suffix in {".jinja", ".css", ".toml"}
-    )
+    return sorted(str(p) for pattern in patterns for p in folder.glob(pattern))
 
 
 def content_of_viewer():

@@ -1,6 +1,8 @@
 # Data sets, from the registry: bundled, generated, downloaded, or brought by the user.
 # Hashes of downloads that nobody had recorded are pinned in a file that can be committed.
 # A receipt tells where the data lies and what was verified; the data root itself may be read-only.
+# Where data lies and whence it came are no params here nor elsewhere: the same data gives the same
+# results.
 
 
 rule fetch:
@@ -11,10 +13,7 @@ rule fetch:
     retries: 2
     localrule: True
     params:
-        root=DATA_ROOT,
-        mirrors=" ".join(config["mirrors"]),
-        pins=config["pins"],
         code=code_of_data,
     shell:
-        "nir fetch {wildcards.dataset} --data-root {params.root:q} --receipt {output:q}"
-        " --lock {params.pins:q} --mirrors {params.mirrors} --log {log:q}"
+        "nir fetch {wildcards.dataset} --data-root {DATA_ROOT:q} --receipt {output:q}"
+        " --lock {PINS:q} --mirrors {MIRRORS} --log {log:q}"

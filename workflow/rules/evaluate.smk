@@ -18,7 +18,6 @@ rule evaluate:
         plan=runs_of,
         weights_present=weights_of_metrics,
         code=fingerprint("nir.evaluation", *METRIC_MODULES),
-        weights=f"{DATA_ROOT}/weights",
     shell:
         "printf %s {params.plan:q} | nir evaluate --plan - --results results/{wildcards.scale}"
-        " --weights {params.weights:q} --out {output:q} --log {log:q}"
+        " --weights {DATA_ROOT:q}/weights --out {output:q} --log {log:q}"

@@ -19,7 +19,6 @@ rule mesh:
         runtime=minutes_of_training,
     params:
         code=code_of_training,
-        root=DATA_ROOT,
     shell:
-        "nir mesh $(dirname {input.model:q}) --data-root {params.root:q}"
+        "nir mesh $(dirname {input.model:q}) --data-root {DATA_ROOT:q}"
         " --threads {threads} --log {log:q}"

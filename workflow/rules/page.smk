@@ -4,7 +4,7 @@
 rule page:
     input:
         results=all_results(),
-        templates=page_files(),
+        templates=page_files("index*.jinja", "*.css", "*.toml"),
     output:
         f"results/{SCALE}/index.html",
     log:

@@ -15,8 +15,8 @@ rule poses:
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         photos=photos_name_of,
-        root=DATA_ROOT,
+        content=content_of_photos,
         code=fingerprint("nir.data.colmap"),
     shell:
-        "nir poses {params.photos:q} --out {output:q} --data-root {params.root:q}"
+        "nir poses {params.photos:q} --out {output:q} --data-root {DATA_ROOT:q}"
         " --threads {threads} --log {log:q}"

@@ -19,7 +19,6 @@ rule predict:
         runtime=minutes_of_training,
     params:
         code=code_of_training,
-        root=DATA_ROOT,
     shell:
-        "nir predict $(dirname {input.model:q}) --ahead --data-root {params.root:q}"
+        "nir predict $(dirname {input.model:q}) --ahead --data-root {DATA_ROOT:q}"
         " --threads {threads} --log {log:q}"

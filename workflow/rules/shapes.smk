@@ -15,8 +15,9 @@ rule prepare_shapes:
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
         meshes=meshes_name_of,
-        root=DATA_ROOT,
+        content=content_of_meshes,
         size="paper" if SCALE == "paper" else "small",
+        code=fingerprint("nir.data.shape_preparation"),
     shell:
         "nir shapes prepare {params.meshes:q} --out $(dirname {output:q}) --size {params.size}"
-        " --data-root {params.root:q} --jobs {threads} --log {log:q}"
+        " --data-root {DATA_ROOT:q} --jobs {threads} --log {log:q}"

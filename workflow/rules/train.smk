@@ -28,10 +28,10 @@ rule train:
         code=code_of_training,
         task=task_of,
         subject=subject_name_of,
-        root=DATA_ROOT,
+        content=content_of_subject,
         adopting=adopting,
     shell:
         "exec nir train {params.task} {params.subject:q} --recipe {params.recipe:q}"
-        " --seed {wildcards.seed} --data-root {params.root:q} --threads {threads}"
+        " --seed {wildcards.seed} --data-root {DATA_ROOT:q} --threads {threads}"
         " --out $(dirname {output.model:q}) --checkpoints results/{wildcards.scale}/.checkpoints"
         " ${{SLURM_JOB_ID:+--keep-checkpoints}} --ahead{params.adopting} --log {log:q}"
