@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -145,7 +145,20 @@ def trained_alike(experiments: Mapping[str, Experiment]) -> dict[str, str]:
 def experiments_of(config: Mapping[str, Any]) -> dict[str, Experiment]:
     """Expand all experiments of a configuration at its scale."""
     experiments = {name: _experiment(name, config) for name in config["experiments"]}
+    _check_what_is_made_first(run for experiment in experiments.values() for run in experiment.runs)
     return {name: experiment for name, experiment in experiments.items() if experiment.runs}
+
+
+def _check_what_is_made_first(runs: Iterable[Run]) -> None:
+    """Refuse two subjects that would become one scene or collection: one of them would be lost."""
+    first: dict[str, Run] = {}
+    for run in (run for run in runs if run.trained_on != run.subject):
+        other = first.setdefault(run.trained_on, run)
+        if Path(run.subject) != Path(other.subject):
+            raise InputError(
+                f"config.yaml: experiments.{run.experiment}.subjects: {run.subject} would become "
+                f"{run.trained_on}, as {other.subject} of {other.experiment} does; rename one"
+            )
 
 
 def _experiment(name: str, config: Mapping[str, Any]) -> Experiment:

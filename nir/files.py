@@ -55,21 +55,52 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def folder_written_whole(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside `path` that takes its place when the block ends well."""
+    """Yield a new folder beside `path` that takes its place when the block ends well.
+
+    When the block raises, or the folder cannot take the place, `path` is as it was.
+    """
     path = Path(path)
-    try:
+    with _said_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); {WHAT_TO_DO}") from error
+        temporary = _new_folder_beside(path)
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_current_umask())
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.rename(path)
+        with _said_of(path):
+            temporary.chmod(0o777 & ~_current_umask())
+            _put_in_place(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _new_folder_beside(path: Path) -> Path:
+    return Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix))
+
+
+def _put_in_place(folder: Path, path: Path) -> None:
+    """Rename `folder` to `path`; what was there goes aside first, as removing it takes time."""
+    if not path.exists():
+        folder.rename(path)
+        return
+    aside = _new_folder_beside(path)
+    try:
+        path.rename(aside)
+        try:
+            folder.rename(path)
+        except BaseException:
+            aside.rename(path)
+            raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _said_of(path: Path) -> Iterator[None]:
+    """Turn what the system says of a folder into one line that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"{path}: cannot be written ({reason}); {WHAT_TO_DO}") from error
 
 
 def remove_leftovers(path: Path) -> None:

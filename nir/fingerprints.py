@@ -5,7 +5,8 @@ they import, however indirectly, with docstrings, comments and formatting left o
 it as a parameter, so that a changed statement runs again what depends on it, and nothing else.
 
 Every job asks for one, so what a source amounts to is kept beside the compiled sources, under the
-hash of its bytes. A process takes sources as they are when it first asks.
+hash of its bytes, until this module changes. A process takes sources as they are when it first
+asks.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ PACKAGE = "nir"
 PACKAGE_FOLDER = Path(__file__).resolve().parent
 
 MOST_KEPT = 2000
-"""Sources whose digests are kept; with more, those of older sources are forgotten."""
+"""Sources whose digests are kept; with more, those that were seen first are forgotten."""
 
 
 class _Digest(NamedTuple):
@@ -92,16 +93,17 @@ def _source_of(module: str, package_folder: Path) -> Path:
 
 @functools.cache
 def _digest_of(module: str, package_folder: Path) -> _Digest:
-    content = _source_of(module, package_folder).read_bytes()
+    path = _source_of(module, package_folder)
+    content = path.read_bytes()
     key = hashlib.sha256(content).hexdigest()
     known = _known_digests(package_folder)
     if key not in known:
-        known[key] = _parsed(content)
+        known[key] = _parsed(content, path)
     return known[key]
 
 
-def _parsed(source: bytes) -> _Digest:
-    tree = ast.parse(source)
+def _parsed(source: bytes, path: Path) -> _Digest:
+    tree = ast.parse(source, filename=str(path))  # where an error of syntax is
     nodes = list(ast.walk(tree))
     imports = [pair for node in nodes for pair in _imported_by(node)]
     for node in nodes:
@@ -133,12 +135,20 @@ def _kept_at(package_folder: Path) -> Path:
 
 
 @functools.cache
+def _made_by() -> str:
+    """This module as it is: another may tell something else of the same source."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+
+@functools.cache
 def _known_digests(package_folder: Path) -> dict[str, _Digest]:
     """Those of earlier processes, to which this one adds its own; by hash of the source."""
     try:
         kept = json.loads(_kept_at(package_folder).read_text(encoding="utf-8"))
-        return {key: _Digest(*digest) for key, digest in kept.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        if kept["made_by"] != _made_by():
+            return {}
+        return {key: _Digest(*digest) for key, digest in kept["digests"].items()}
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
         return {}
 
 
@@ -148,6 +158,6 @@ def _keep(known: dict[str, _Digest], package_folder: Path) -> None:
         return
     newest = dict(list(known.items())[-MOST_KEPT:])
     try:
-        write_json(_kept_at(package_folder), newest)
+        write_json(_kept_at(package_folder), {"made_by": _made_by(), "digests": newest})
     except (InputError, OSError):
         return

@@ -118,10 +118,6 @@ class PredictedTraining:
         """Training loss 1/2 sum of squares over time."""
         return self.residuals(steps).square().sum((1, 2)) / 2
 
-    def half_lives(self) -> Float[Tensor, " m"]:
-        """Steps after which each eigenvector's error has halved (of gradient flow)."""
-        return torch.log(torch.tensor(2.0)) / (self.learning_rate * self.eigenvalues)
-
     def _modes(self) -> Tensor:
         return self.eigenvectors.T @ -self.first_residuals
 

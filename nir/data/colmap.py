@@ -8,11 +8,9 @@ the reconstruction, whose scale is arbitrary.
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +22,9 @@ from jaxtyping import Float, UInt8
 from nir.data.images import read_image, to_8bit, write_png
 from nir.data.photos import PhotoSet, prepare_photos
 from nir.data.scene_images import area_mean
-from nir.data.staging import appearing_whole
 from nir.data.structure_from_motion import EXHAUSTIVE_AT_MOST, Mapping, Say, map_photos
 from nir.errors import InputError
-from nir.files import write_json
+from nir.files import folder_written_whole, remove_leftovers, write_json
 from nir.geometry.cameras import (
     Cameras,
     Intrinsics,
@@ -142,7 +139,8 @@ def _write_scene(
     factors: Sequence[int] | None,
 ) -> Capture:
     images = _registered_images(mapping.model)
-    with _replacing(out) as staging:
+    remove_leftovers(out)
+    with folder_written_whole(out) as staging:
         intrinsics = _write_images(images, photos.folder, mapping.model, staging, factors)
         capture = _capture(mapping.model, images, intrinsics, unregistered)
         _write_cameras(staging, capture)
@@ -156,12 +154,6 @@ def _require_replaceable(out: Path) -> None:
     """An earlier scene of photos may be replaced; nothing else is ever removed."""
     if out.exists() and not (out / "capture.json").is_file() and any(out.iterdir()):
         raise InputError(f"{out}: holds something else than a scene of photos; name a new folder")
-
-
-def _replacing(out: Path) -> AbstractContextManager[Path]:
-    """A staging folder that takes the place of `out`, an earlier scene included."""
-    shutil.rmtree(out, ignore_errors=True)
-    return appearing_whole(out)
 
 
 def _registered_images(model: Any) -> list[Any]:

@@ -39,11 +39,6 @@ class RepairReport:
     open_edges: int = 0
     branching_edges: int = 0
 
-    @property
-    def watertight(self) -> bool:
-        """Whether every edge belongs to exactly two faces."""
-        return self.open_edges == 0 and self.branching_edges == 0
-
     def sentences(self) -> tuple[str, ...]:
         """What was repaired and what is still remarkable, for a person; empty if all was well.
 

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from nir.data.scene_images import read_views, size_and_alpha
+from nir.data.transforms import bound_of, intrinsics_of, read_frames
 from nir.errors import InputError
 from nir.files import read_json
 from nir.geometry import similarity
@@ -29,7 +30,6 @@ from nir.geometry.cameras import (
     Intrinsics,
     check_poses,
     opencv_from_llff,
-    opencv_from_opengl,
 )
 
 HOLD_EVERY = 8
@@ -123,22 +123,24 @@ def load_blender(
     folder = Path(folder)
     files = {split: folder / f"transforms_{split}.json" for split in splits}
     frames = {
-        split: _frames(file, 1 if split == "train" else test_skip) for split, file in files.items()
+        split: read_frames(file, skip=1 if split == "train" else test_skip)
+        for split, file in files.items()
     }
     paths = [path for split in splits for path in frames[split][0]]
     images = read_views(paths, background=background, shrink=downscale)
     poses = np.concatenate([frames[split][1] for split in splits])
     first = read_json(files[splits[0]])
-    intrinsics = _intrinsics_of_transforms(files[splits[0]], first, paths[0])
-    names = tuple(path.relative_to(folder).as_posix() for path in paths)
-    near = float(first.get("near", 2.0)) if near is None else near
-    far = float(first.get("far", 6.0)) if far is None else far
+    intrinsics = intrinsics_of(files[splits[0]], first, paths[0])
+    # A camera file may name images elsewhere, by absolute paths.
+    below = [path.relative_to(folder) if path.is_relative_to(folder) else path for path in paths]
+    near = bound_of(files[splits[0]], first, "near", 2.0) if near is None else near
+    far = bound_of(files[splits[0]], first, "far", 6.0) if far is None else far
     return Scene(
         name=folder.name,
         layout="blender",
         images=images,
         cameras=Cameras(poses, intrinsics.shrunk(downscale)),
-        names=names,
+        names=tuple(path.as_posix() for path in below),
         splits=_consecutive({split: len(frames[split][0]) for split in splits}),
         near=near,
         far=far,
@@ -158,59 +160,6 @@ def _consecutive(counts: Mapping[str, int]) -> dict[str, Int[np.ndarray, " _"]]:
         split: np.arange(end - count, end)
         for (split, count), end in zip(counts.items(), ends, strict=True)
     }
-
-
-def _frames(file: Path, skip: int) -> tuple[list[Path], Float[np.ndarray, "views 4 4"]]:
-    """Image paths and checked OpenCV poses of one `transforms_*.json`."""
-    try:
-        frames = read_json(file)["frames"]
-        stems = [file.parent / frame["file_path"] for frame in frames]
-        matrices = np.array([frame["transform_matrix"] for frame in frames], dtype=np.float64)
-        poses = opencv_from_opengl(matrices.reshape(len(frames), 4, 4))
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{file}: not a Blender-layout camera file ({error!r}); every frame needs file_path "
-            "and a 4 x 4 transform_matrix"
-        ) from error
-    paths = [stem if stem.suffix else stem.with_suffix(".png") for stem in stems]
-    if not paths:
-        raise InputError(f"{file}: lists no frames")
-    check_poses(poses, [path.name for path in paths], str(file))
-    _check_images_exist(file, paths, skip)
-    return paths[::skip], poses[::skip]
-
-
-def _check_images_exist(file: Path, paths: list[Path], skip: int) -> None:
-    missing = [path for path in paths[::skip] if not path.is_file()]
-    if not missing:
-        return
-    fitting = [n for n in range(2, 33) if all(path.is_file() for path in paths[::n])]
-    hint = (
-        f"every {fitting[0]}th view is there, test_skip={fitting[0]} uses those"
-        if fitting
-        else "complete the folder or take the views out of the file"
-    )
-    raise InputError(
-        f"{missing[0]}: no such image, but {file.name} names it "
-        f"({len(missing)} of {len(paths[::skip])} are missing); {hint}"
-    )
-
-
-def _intrinsics_of_transforms(file: Path, content: dict[str, Any], image: Path) -> Intrinsics:
-    """From `camera_angle_x` (Blender), or from fl_x, fl_y, cx, cy, w, h (measured cameras)."""
-    width, height = size_and_alpha(image)[:2]
-    try:
-        if "fl_x" not in content:
-            return Intrinsics.from_field_of_view(width, height, float(content["camera_angle_x"]))
-        stored_width, stored_height = int(content.get("w", width)), int(content.get("h", height))
-        focal_x = float(content["fl_x"])
-        focal_y = float(content.get("fl_y", focal_x))
-        centre_x = float(content.get("cx", stored_width / 2))
-        centre_y = float(content.get("cy", stored_height / 2))
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{file}: needs camera_angle_x or fl_x, as numbers ({error!r})") from error
-    stored = Intrinsics(stored_width, stored_height, focal_x, focal_y, centre_x, centre_y)
-    return stored.resized(width, height)
 
 
 def load_llff(

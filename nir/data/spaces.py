@@ -35,11 +35,14 @@ NEAR_METRES, FAR_METRES = 1.0, 100.0
 def load_spaces(folder: Path, *, rig: int = 0, downscale: int = 1) -> Scene:
     """Read one rig position of a scene: 12 views train and 4 test, as in NeX's Table 3."""
     file = Path(folder) / "models.json"
+    content = read_json(file)
     try:
-        views = read_json(file)[rig]
+        views = content[rig]
         poses = np.stack([_pose(view) for view in views])
         cameras = [_intrinsics(view) for view in views]
         paths = [file.parent / view["relative_path"] for view in views]
+    except InputError as error:  # it says what is wrong, but not where
+        raise InputError(f"{file}: rig position {rig}: {error}") from error
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise InputError(
             f"{file}: not a camera file of Spaces, or it has no rig position {rig} ({error!r})"

@@ -7,6 +7,7 @@ whether directions and a fine network are used are told by the shapes of its ten
 from __future__ import annotations
 
 import dataclasses
+import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from nir.errors import InputError
-from nir.files import write_json, write_text, written_whole
+from nir.files import write_bytes, write_json, write_text
 from nir.networks.mlp import parameter_count
 from nir.networks.radiance import RadianceNetwork
 from nir.recipes.nerf import LlffNerfRecipe, NerfRecipe
@@ -36,12 +37,21 @@ def load_network(network: RadianceNetwork, theirs: Mapping[str, Tensor], *, sour
     ours = {_our_name(name): value for name, value in theirs.items()}
     if not network.has_view_branch:
         # nerf-pytorch makes the first view layer even when no direction is used.
-        ours = {name: value for name, value in ours.items() if not name.startswith("view.")}
+        ours = {
+            name: _seen(value) if name.startswith("output.") else value
+            for name, value in ours.items()
+            if not name.startswith("view.")
+        }
     try:
         network.load_state_dict(ours)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{source}: not a network of nerf-pytorch's shape ({reason})") from error
+
+
+def _seen(output: Tensor) -> Tensor:
+    """The rows of colour and density; with a fine network there is a fifth, which nothing reads."""
+    return output[:4] if len(output) == 5 else output
 
 
 def _our_name(name: str) -> str:
@@ -78,8 +88,10 @@ def import_checkpoint(
             "seconds": 0.0,
         },
     )
-    with written_whole(out / "model.pt") as temporary:
-        torch.save(pair.state_dict(), temporary)
+    # Through memory: torch.save to a full disk raises no OSError.
+    weights = io.BytesIO()
+    torch.save(pair.state_dict(), weights)
+    write_bytes(out / "model.pt", weights.getvalue())
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -86,19 +86,6 @@ METRICS = {
 METRIC_MODULES = tuple(sorted({entry.function.partition(":")[0] for entry in METRICS.values()}))
 """All modules whose code decides a metric's value."""
 
-# Numbers that a run tells of itself; for sorting and arrows in tables.
-LOWER_IS_BETTER_NUMBERS = {
-    "parameters",
-    "stored_bytes",
-    "evaluations_per_ray",
-    "occupied_share",
-    "seconds_a_frame",
-    "share_of_plain_layout",
-    "texture_bytes",
-    "bytes_on_disk",
-    "baking_seconds",
-}
-
 
 def metric(name: str) -> Metric:
     """Return a metric by name, or an error that names the nearest known one."""

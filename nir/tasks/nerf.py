@@ -8,7 +8,6 @@ is in `tasks.nerf_predictions`.
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from nir.tasks.nerf_predictions import Renderer, predict_nearest_views, predict_
 from nir.tasks.nerf_rays import RayBatch, TrainingRays, bounds_of
 from nir.tasks.nerf_surface import surface_of
 from nir.tasks.scene_representation import SceneRepresentationTask
+from nir.tasks.scene_views import with_train_views
 
 BACKGROUNDS = {"white": 1.0, "black": 0.0, "none": None}
 FLAT_DEVIATION = 2e-3
@@ -52,14 +52,7 @@ def load_scene_for(recipe: NerfRecipe, subject: Path) -> Scene:
         scene = load_spaces(subject, downscale=recipe.shrink)
     else:
         scene = load_llff(subject, factor=recipe.shrink)
-    if not recipe.train_views:
-        return scene
-    train = scene.splits["train"]
-    if recipe.train_views > len(train):
-        raise InputError(
-            f"{subject}: train_views {recipe.train_views}, but there are {len(train)} such views"
-        )
-    return dataclasses.replace(scene, splits={**scene.splits, "train": train[: recipe.train_views]})
+    return with_train_views(scene, recipe.train_views, Path(subject))
 
 
 def build(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from nir.errors import InputError, unknown_name
 from nir.geometry.similarity import FORWARD_FACING_DEGREES, view_angle_spread
 from nir.operators.planes import PlaneStack, plane_depths
 from nir.recipes.nex import NexRecipe
+from nir.tasks.scene_views import with_train_views
 
 
 def load_forward_scene(recipe: NexRecipe, subject: Path) -> Scene:
@@ -28,14 +28,7 @@ def load_forward_scene(recipe: NexRecipe, subject: Path) -> Scene:
         scene = load_spaces(subject, downscale=recipe.shrink)
     else:
         scene = load_llff(subject, factor=recipe.shrink)
-    train = scene.splits["train"]
-    if recipe.train_views > len(train):
-        raise InputError(
-            f"{subject}: train_views {recipe.train_views}, but there are {len(train)} such views"
-        )
-    if recipe.train_views:
-        splits = {**scene.splits, "train": train[: recipe.train_views]}
-        scene = dataclasses.replace(scene, splits=splits)
+    scene = with_train_views(scene, recipe.train_views, subject)
     _require_forward_facing(scene, subject)
     return scene
 

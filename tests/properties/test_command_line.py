@@ -240,6 +240,17 @@ def test_status_of_a_broken_configuration_is_one_line(tmp_path, capsys):
     assert line.startswith("nir: config.yaml: scale")
 
 
+def test_a_set_is_fetched_as_all_its_data_sets(tmp_path, capsys, monkeypatch):
+    fetched = []
+    monkeypatch.setattr("nir.data.fetch.fetch", lambda name, **_options: fetched.append(name))
+    main(["fetch", "lego", "nerf_llff_data", "--data-root", str(tmp_path)])
+    scenes = ["fern", "flower", "fortress", "horns", "leaves", "orchids", "room", "trex"]
+    assert fetched == ["lego", *scenes]
+    line = said(capsys, "fetch", "lego", "nerf_llff_date", "--data-root", str(tmp_path))
+    assert "did you mean 'nerf_llff_data'" in line
+    assert fetched == ["lego", *scenes]
+
+
 def test_help_and_the_list_of_data_need_no_torch():
     for arguments in (["--help"], ["train", "--help"], ["fetch", "--list"]):
         code = (

@@ -178,6 +178,21 @@ def test_two_files_of_one_name_are_refused(tmp_path):
     assert "two subjects share" in message(config(subjects=[str(p) for p in photos]))
 
 
+@pytest.mark.parametrize("made", ["photos", "meshes"])
+def test_two_folders_that_would_become_one_are_refused_across_experiments(tmp_path, made):
+    folders = [tmp_path / "holiday" / "images", tmp_path / "garden" / "images"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    entry = {"task": "siren_image", "variants": {"one": {}}, made: True}
+    first, second = ({**entry, "subjects": [str(folder)]} for folder in folders)
+    values = CONFIG | {"experiments": {"nerf/capture": first, "nerf/walk": second}}
+    text = message(values)
+    assert "experiments.nerf/walk.subjects" in text
+    assert all(str(folder) in text for folder in folders)
+    values["experiments"]["nerf/walk"] = first
+    assert len(experiments_of(values)) == 2
+
+
 @pytest.mark.parametrize(
     ("subject", "expected"),
     [("astronaut", False), ("cat.jpg", True), ("photos/cat", True), ("/abs/cat.png", True)],

@@ -21,6 +21,7 @@ from nir.errors import InputError
 from nir.files import (
     bring_back_from_the_future,
     canonical_json,
+    folder_written_whole,
     read_json,
     remove_leftovers,
     sha256_of_file,
@@ -237,14 +238,67 @@ def test_what_is_stamped_in_the_future_is_brought_back_and_nothing_else(tmp_path
     assert bring_back_from_the_future([ahead]) == 0
 
 
+def write_half_a_folder(path: Path, error: type[BaseException]) -> None:
+    with folder_written_whole(path) as temporary:
+        (temporary / "a.txt").write_text("half")
+        raise error
+
+
+def test_an_interrupted_folder_leaves_the_old_one_and_nothing_else(tmp_path):
+    path = tmp_path / "scene"
+    with folder_written_whole(path) as temporary:
+        (temporary / "old.txt").touch()
+    with pytest.raises(KeyboardInterrupt):
+        write_half_a_folder(path, KeyboardInterrupt)
+    assert names_in(path) == ["old.txt"]
+    assert names_in(tmp_path) == ["scene"]
+
+
+def test_a_folder_replaces_the_old_one_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "scene"
+    for name in ("old.txt", "new.txt"):
+        with folder_written_whole(path) as temporary:
+            (temporary / name).touch()
+    assert names_in(path) == ["new.txt"]
+    assert names_in(tmp_path) == ["scene"]
+
+
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "scene"
+    with folder_written_whole(path) as temporary:
+        (temporary / "old.txt").touch()
+    rename = Path.rename
+
+    def refuse_the_new(source: Path, target: Path) -> Path:
+        if (source / "new.txt").exists():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", refuse_the_new)
+    message = r"scene: cannot be written \(Input/output error\)"
+    with pytest.raises(InputError, match=message), folder_written_whole(path) as temporary:
+        (temporary / "new.txt").touch()
+    assert names_in(path) == ["old.txt"]
+    assert names_in(tmp_path) == ["scene"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_one_line_and_stays(tmp_path):
+    path = tmp_path / "scene"
+    path.write_text("mine")
+    with pytest.raises(InputError, match="scene: cannot be written"), folder_written_whole(path):
+        pass
+    assert path.read_text() == "mine"
+    assert names_in(tmp_path) == ["scene"]
+
+
 def test_leftovers_of_one_file_go_and_nothing_else(tmp_path):
     killed = "import sys, os; from pathlib import Path; from nir.files import *\n"
-    for name, writing in (("model.pt", "written_whole"), ("predictions", "folder_written_whole")):
+    for name, writing in (("model.pt", "written_whole"), ("scene.d", "folder_written_whole")):
         target = tmp_path / name
         code = f"{killed}with {writing}(Path(sys.argv[1])): os._exit(9)"
         subprocess.run([sys.executable, "-c", code, str(target)], check=False)
         assert len(list(tmp_path.iterdir())) == 1
-        kept = [tmp_path / f".{name}", tmp_path / name, tmp_path / f".other-{'a' * 8}.pt"]
+        kept = [tmp_path / f".{name}", target, tmp_path / f".other-{'a' * 8}.pt"]
         for path in kept:
             path.touch()
         remove_leftovers(target)

@@ -11,6 +11,7 @@ import pytest
 
 from nir import fingerprints
 from nir.experiments import training_code
+from nir.files import read_json, write_json
 from nir.fingerprints import closure, fingerprint
 
 SOURCES = {
@@ -146,7 +147,9 @@ def test_the_next_process_parses_only_what_has_changed(package, in_new_process, 
     in_new_process()
     parsed = []
     parse = ast.parse
-    monkeypatch.setattr(ast, "parse", lambda source: parsed.append(source) or parse(source))
+    monkeypatch.setattr(
+        ast, "parse", lambda source, **named: parsed.append(source) or parse(source, **named)
+    )
     assert of(package, "nir.top") == before
     assert not parsed
     edit(package, "leaf.py", "return 1", "return 2")
@@ -154,7 +157,28 @@ def test_the_next_process_parses_only_what_has_changed(package, in_new_process, 
     assert parsed == [(package / "leaf.py").read_bytes()]
 
 
-@pytest.mark.parametrize("damage", ["", "[1, 2]", '{"a": 3}', '{"a": '])
+def test_digests_that_other_code_made_are_made_anew(package, in_new_process, monkeypatch):
+    before = of(package, "nir.top")
+    (kept,) = (package / "__pycache__").glob("fingerprints.*.json")
+    told = read_json(kept)
+    told["digests"] = {key: [[], "other"] for key in told["digests"]}
+    write_json(kept, told)
+    in_new_process()
+    assert of(package, "nir.top") != before
+    monkeypatch.setattr(fingerprints, "_made_by", lambda: "code of later")
+    in_new_process()
+    assert of(package, "nir.top") == before
+    assert list(kept.parent.iterdir()) == [kept]
+
+
+def test_an_error_of_syntax_is_where_it_is(package):
+    (package / "leaf.py").write_text("def value(:\n")
+    with pytest.raises(SyntaxError) as raised:
+        of(package, "nir.top")
+    assert raised.value.filename == str(package / "leaf.py")
+
+
+@pytest.mark.parametrize("damage", ["", "[1, 2]", '{"a": 3}', '{"a": ', '{"made_by": 3}'])
 def test_damaged_digests_are_made_anew(package, in_new_process, damage):
     before = of(package, "nir.top")
     (kept,) = (package / "__pycache__").glob("fingerprints.*.json")

@@ -289,6 +289,7 @@ def as_nerf_pytorch(field: RadianceField) -> dict[str, torch.Tensor]:
         "feature": "feature_linear",
         "density": "alpha_linear",
         "colour": "rgb_linear",
+        "output": "output_linear",
     }
     theirs = {}
     for name, value in field.network.state_dict().items():
@@ -317,6 +318,21 @@ def test_a_checkpoint_of_nerf_pytorch_becomes_a_run(toy, tmp_path, capsys):
     points, direction = torch.randn(2, 3, 3), torch.tensor([[[0.0, 0.6, 0.8]]])
     for ours, theirs in zip((task.field.coarse, task.field.fine), fields, strict=True):
         for a, b in zip(ours(points, direction), theirs(points, direction), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_the_fifth_output_of_runs_without_directions_is_left_out(toy, tmp_path):
+    field = RadianceField(width=24, depth=8, use_view_directions=False, generator=generator())
+    theirs = as_nerf_pytorch(field)
+    for name in ("output_linear.weight", "output_linear.bias"):
+        theirs[name] = torch.cat([theirs[name], torch.full_like(theirs[name][:1], 9.0)])
+    file, run = tmp_path / "000100.tar", tmp_path / "run"
+    torch.save({"network_fn_state_dict": theirs, "network_fine_state_dict": theirs}, file)
+    import_checkpoint(file, run, subject=str(toy), changes={})
+    task = load_run(run, data_root=tmp_path, device=CPU)
+    points, direction = torch.randn(2, 3, 3), torch.tensor([[[0.0, 0.6, 0.8]]])
+    for network in (task.field.coarse, task.field.fine):
+        for a, b in zip(network(points, direction), field(points, direction), strict=True):
             assert torch.equal(a, b)
 
 

@@ -174,6 +174,10 @@ def test_a_missing_or_held_out_reference_view_is_named(room):
     assert np.allclose(named.field.stack.camera_to_world, named.scene.cameras.camera_to_world[2])
 
 
+def test_more_training_views_than_there_are_is_refused(room):
+    assert "train_views 8, but there are 7" in message(room, train_views=8)
+
+
 def test_planes_before_which_no_view_stands_are_refused(room):
     assert "reference view" in message(room, near=0.01, far=8.0)
 

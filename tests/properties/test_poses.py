@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nir.data import toy_worlds
+from nir.data import colmap, toy_worlds
 from nir.data.colmap import estimate_poses
 from nir.data.images import write_png
+from nir.data.photos import PhotoSet
 from nir.data.raytracing import render_view
 from nir.data.registry import bundled_folder
 from nir.data.scenes import load_scene, read_llff_cameras
+from nir.data.structure_from_motion import Mapping
 from nir.data.toy import generate_toy_photos
 from nir.errors import InputError
 from nir.experiments import experiments_of
@@ -175,6 +177,31 @@ def test_a_folder_that_holds_something_else_is_not_overwritten(toy_photos, captu
     with pytest.raises(InputError, match="something else"):
         estimate_poses(toy_photos, tmp_path, say=lambda _: None)
     assert (tmp_path / "thesis.txt").exists()
+
+
+def test_an_earlier_scene_stays_until_the_next_one_is_whole(tmp_path, monkeypatch):
+    def interrupted(*_arguments):
+        raise KeyboardInterrupt
+
+    scene = tmp_path / "room"
+    scene.mkdir()
+    (scene / "capture.json").write_text("{}")
+    monkeypatch.setattr(colmap, "_registered_images", lambda model: [])
+    monkeypatch.setattr(colmap, "_write_images", interrupted)
+    photos = PhotoSet(
+        folder=tmp_path,
+        names=(),
+        sources=(),
+        width=SIZE,
+        height=SIZE,
+        set_aside={},
+        exif_focal=None,
+    )
+    mapping = Mapping(model=None, missing={}, matching="exhaustive")
+    with pytest.raises(KeyboardInterrupt):
+        colmap._write_scene(photos, mapping, {}, scene, tmp_path, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["room"]
+    assert (scene / "capture.json").is_file()
 
 
 def test_an_experiment_on_photos_trains_on_the_scene_that_is_made_of_them(tmp_path):

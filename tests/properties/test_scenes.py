@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,6 +127,42 @@ def test_a_damaged_camera_file_is_named(blender, content):
     (blender / "transforms_train.json").write_text(content)
     with pytest.raises(InputError, match=r"transforms_train\.json"):
         load_blender(blender)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"near": None}, "near: a number is expected, not None"),
+        ({"far": "wide"}, "far: a number is expected, not 'wide'"),
+        ({"camera_angle_x": 4.0}, "horizontal angle of view 4.0: must lie"),
+        ({"fl_x": -1.0}, r"focal length \(-1.0, "),
+    ],
+)
+def test_a_number_that_cannot_be_used_is_named_with_its_file(blender, values, says):
+    keys = ("fl_x", "fl_y", "cx", "cy", "w", "h") if "camera_angle_x" in values else ()
+    file = blender / "transforms_train.json"
+    content = {k: v for k, v in json.loads(file.read_text()).items() if k not in keys}
+    file.write_text(json.dumps(content | values))
+    with pytest.raises(InputError, match=rf"transforms_train\.json: {says}"):
+        load_blender(blender)
+
+
+def test_a_missing_camera_file_is_said_once(blender):
+    (blender / "transforms_test.json").unlink()
+    with pytest.raises(InputError, match=r"transforms_test\.json: no such file$"):
+        load_blender(blender)
+
+
+def test_images_may_be_named_by_absolute_paths(blender, monkeypatch):
+    file = blender / "transforms_train.json"
+    content = json.loads(file.read_text())
+    for frame in content["frames"]:
+        frame["file_path"] = str(blender / frame["file_path"])
+    file.write_text(json.dumps(content))
+    monkeypatch.chdir(blender.parent)
+    scene = load_blender(Path(blender.name))
+    assert scene.names[0] == str(blender / "train/r_0.png")
+    np.testing.assert_array_equal(scene.images, load_blender(blender).images)
 
 
 def test_blender_files_need_a_focal_length_only_as_an_angle(blender):

@@ -69,3 +69,13 @@ def test_a_folder_that_is_not_spaces_is_named(rig, tmp_path):
         load_spaces(tmp_path)
     with pytest.raises(InputError, match="rig position 4"):
         load_spaces(rig, rig=4)
+
+
+def test_what_is_wrong_with_a_rig_is_said_once(rig, tmp_path):
+    with pytest.raises(InputError, match=r"models\.json: no such file$"):
+        load_spaces(tmp_path)
+    positions = json.loads((rig / "models.json").read_text())
+    positions[0][2]["focal_length"] = -1.0
+    (tmp_path / "models.json").write_text(json.dumps(positions))
+    with pytest.raises(InputError, match=r"models\.json: rig position 0: focal length \("):
+        load_spaces(tmp_path)
