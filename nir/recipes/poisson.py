@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nir.errors import InputError
-from nir.recipes.field import FieldRecipe
+from nir.recipes.field import Activation, FieldRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class PoissonRecipe(FieldRecipe):
 
     steps: int = 10_000
     learning_rate: float = 1e-4
-    activation: str = "sine"
+    activation: Activation = "sine"
     supervision: Literal["value", "gradient", "laplacian"] = "gradient"
     resolution: int = 256
     colour: Literal["rgb", "grey"] = "grey"

@@ -7,7 +7,7 @@ from typing import Literal
 
 from nir.errors import InputError
 from nir.recipes.base import at_least
-from nir.recipes.field import FieldRecipe
+from nir.recipes.field import Activation, FieldRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class ShapeMemoryRecipe(FieldRecipe):
     representation: Literal["voxels", "points", "mesh", "network"] = "network"
     budgets: tuple[int, ...] = (4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304)  # bytes
     stored_bits: int = 16  # of a network's numbers; coordinates of points and vertices have 16
-    activation: str = "sine"  # SIREN section 4.2, that smooth shapes need few weights
+    activation: Activation = "sine"  # SIREN section 4.2, that smooth shapes need few weights
     first_omega_0: float = 10.0
     hidden_layers: int = 2
     steps: int = 10_000
