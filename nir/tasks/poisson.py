@@ -30,6 +30,7 @@ from nir.predictions import Predictions
 from nir.recipes.poisson import PoissonRecipe
 from nir.tasks.contract import Task
 from nir.tasks.image import pixel_coordinates, square_image
+from nir.tasks.monitored import evenly_spread
 
 IMAGE_METRICS = ("psnr_8bit", "psnr_float", "ssim_skimage_box7_r1")
 POINTS_PER_CHUNK = 16_384  # bounds the memory of prediction, not its result
@@ -122,7 +123,7 @@ class PoissonTask(Task):
         targets = np.mean([derivative(picture) for picture in pictures], axis=0)
         self.targets = torch.from_numpy((targets * self.contrast).reshape(n * n, -1)).float()
         self.targets = self.targets.to(device)
-        self.monitored = torch.linspace(0, n * n - 1, MONITORED_PIXELS).long()
+        self.monitored = evenly_spread(n * n, MONITORED_PIXELS)
 
     def batch(self, step: int, generator: Generator) -> Derivatives:
         """Return all pixels (the paper), or as many random ones as the recipe says."""
