@@ -19,6 +19,7 @@ from nir.networks.mlp import MLP, parameter_count
 from nir.random import generator_for
 from nir.recipes.shape_decoder import ShapeDecoderRecipe
 from nir.recipes.shape_memory import ShapeMemoryRecipe
+from nir.resources import LONGEST_MINUTES, training_minutes
 from nir.tasks import shape_codes, shape_decoder_predictions
 from nir.tasks.shape_decoder import Samples, ShapeDecoderTask, build
 from nir.tasks.shape_memory import widest
@@ -194,6 +195,10 @@ def test_the_rate_is_halved_every_five_hundred_epochs():
     recipe = ShapeDecoderRecipe()
     assert recipe.learning_rate_factor(25_499) == 1
     assert recipe.learning_rate_factor(51_000) == 0.25
+
+
+def test_a_training_of_a_day_asks_a_cluster_for_the_longest_time_it_allows():
+    assert training_minutes("deepsdf", ShapeDecoderRecipe(), "paper") == LONGEST_MINUTES
 
 
 @pytest.fixture(scope="module")
