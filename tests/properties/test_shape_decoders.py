@@ -187,6 +187,10 @@ def test_recipes_refuse_what_cannot_be():
         ShapeDecoderRecipe.from_dict({"skip": 8})
     with pytest.raises(InputError, match="nearest_shape"):
         ShapeDecoderRecipe.from_dict({"method": "nearest_shape", "asks": "known"})
+    copied = {"method": "nearest_shape", "asks": "completion"}
+    with pytest.raises(InputError, match=r"recipe\.steps: .* nothing to train"):
+        ShapeDecoderRecipe.from_dict(copied)
+    assert ShapeDecoderRecipe.from_dict({**copied, "steps": 0}).steps == 0
     with pytest.raises(InputError, match="512 bytes"):
         ShapeMemoryRecipe.from_dict({"budgets": [12]})
 
