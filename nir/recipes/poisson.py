@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nir.errors import InputError
+from nir.recipes.base import another_subject
 from nir.recipes.field import Activation, FieldRecipe
 
 
@@ -28,7 +29,7 @@ class PoissonRecipe(FieldRecipe):
     amplitude: float = 0.62  # of the field, per unit of the image in [-1, 1]; see above
     points_per_step: int = 0  # random pixels a step; 0: all, as the paper
     points_per_chunk: int = 0  # bounds the memory of a step; 0: all points at once
-    composed_with: str = ""  # a second picture: targets are the mean of both pictures' gradients
+    composed_with: str = another_subject()  # targets are the mean of both pictures' gradients
 
     def check(self, where: str) -> None:
         """Refuse sizes that have no derivative, and composing of Laplacians."""

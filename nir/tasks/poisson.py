@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import laplace, sobel
 from torch import Generator, Tensor
 
-from nir.data.fetch import resolve_subject
 from nir.fields.coordinates import Field, field_from
 from nir.operators.calculus import (
     in_chunks,
@@ -95,7 +94,7 @@ def build(
     """Build the task for the picture at `subject`, composed with a second one if asked."""
     pictures = [square_image(subject, side=recipe.resolution, colour=recipe.colour)]
     if recipe.composed_with:
-        second = resolve_subject(recipe.composed_with, subject.parent)
+        second = Path(recipe.composed_with)
         pictures.append(square_image(second, side=recipe.resolution, colour=recipe.colour))
     field = field_from(recipe, 2, pictures[0].shape[-1], generator)
     return PoissonTask(recipe, [p.numpy() for p in pictures], field.to(device), device)
