@@ -84,8 +84,9 @@ def choose_by_leave_one_out(
     relative_ridge: float = 1e-2,
     tolerance: float = 0.05,
 ) -> BandwidthChoice:
-    """Choose sigma by the leave-one-out error of kernel regression, summed over sets of samples.
+    """Choose sigma by the leave-one-out error of kernel regression, a mean over all samples.
 
+    Sets are regressed each by itself; larger ones count for more.
     relative_ridge: regularisation in units of the kernel's mean diagonal; training for t steps of
     learning rate eta resembles a ridge of 1 / (eta t).
     """

@@ -18,6 +18,7 @@ SECONDS_PER_STEP = {
     "helmholtz": 0.3,
     "helmholtz_inversion": 0.3,
     "signed_distance": 0.2,
+    "deepsdf": 1.5,  # estimated from its operations: 11.6 TFLOP, about a second
     "occupancy_image": 0.4,
     "occupancy_points": 0.3,
     "occupancy_voxels": 0.3,

@@ -10,6 +10,7 @@ predictions/.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import io
 import pickle
@@ -116,10 +117,14 @@ def choose_device(name: str) -> torch.device:
 def build_task(specification: RunSpecification, data_root: Path, device: torch.device) -> Task:
     """Build the task of a run exactly as its training begins."""
     subject = resolve_subject(specification.subject, data_root=data_root)
+    recipe = specification.recipe
+    others = {
+        key: str(resolve_subject(name, data_root)) for key, name in recipe.other_subjects().items()
+    }
+    # Only the task sees paths: recipe.json keeps the names, which hold on every machine.
+    recipe = dataclasses.replace(recipe, **others)
     module = task_entry(specification.task).module
-    return start_of_task(
-        module, specification.recipe, subject, seed=specification.seed, device=device
-    )
+    return start_of_task(module, recipe, subject, seed=specification.seed, device=device)
 
 
 def train_run(

@@ -19,11 +19,17 @@ from nir.errors import InputError, unknown_name
 
 SCHEMA_VERSION = 1
 _ASKED = "asked afterwards"
+_SUBJECT = "another subject"
 
 
 def asked_afterwards(default: Any) -> Any:
     """Define a key that no training reads: it says what is asked of a model that is there."""
     return dataclasses.field(default=default, metadata={_ASKED: True})
+
+
+def another_subject() -> Any:
+    """Define a key that names a second subject, "" for none; a task is given its path instead."""
+    return dataclasses.field(default="", metadata={_SUBJECT: True})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +64,11 @@ class Recipe:
         """The values that decide the model: all but those of `asked_afterwards`."""
         asked = {field.name for field in dataclasses.fields(self) if _ASKED in field.metadata}
         return {key: value for key, value in self.to_dict().items() if key not in asked}
+
+    def other_subjects(self) -> dict[str, str]:
+        """By key: the subjects that the recipe names beside the run's own."""
+        named = (field.name for field in dataclasses.fields(self) if _SUBJECT in field.metadata)
+        return {key: getattr(self, key) for key in named if getattr(self, key)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, where: str = "recipe") -> Recipe:

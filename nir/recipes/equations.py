@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from nir.errors import InputError
 from nir.recipes.base import at_least
-from nir.recipes.field import FieldRecipe
+from nir.recipes.field import Activation, FieldRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class WaveRecipe(FieldRecipe):
 
     steps: int = 100_000
     learning_rate: float = 2e-5
-    activation: str = "sine"
+    activation: Activation = "sine"
     width: int = 512
     points_per_step: int = 115_600  # 340^2
     initial_points: int = 2000  # of these, those at t = 0
@@ -64,7 +64,7 @@ class HelmholtzRecipe(FieldRecipe):
 
     steps: int = 50_000
     learning_rate: float = 2e-5
-    activation: str = "sine"
+    activation: Activation = "sine"
     wave_number: float = 20.0
     points_per_step: int = 52_900  # 230^2
     near_points: int = 100  # of these, those within near_radius of the source

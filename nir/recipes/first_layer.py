@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nir.errors import InputError
+from nir.recipes.field import Encoding
 from nir.recipes.image import FourierImageRecipe
 
 
@@ -17,7 +18,7 @@ class FirstLayerRecipe(FourierImageRecipe):
     a standard deviation of 30 / (2 sqrt(3) pi) = 2.76 cycles per unit in two dimensions.
     """
 
-    encoding: str = "gaussian"
+    encoding: Encoding = "gaussian"
     trained_frequencies: bool = False
     kernel_points: int = 48  # on a row through the image, where empirical kernels are compared
 
@@ -30,7 +31,7 @@ class ChosenBandwidthRecipe(FourierImageRecipe):
     errors that kernel regression predicts. Empty: `bandwidth` as it stands.
     """
 
-    encoding: str = "gaussian"
+    encoding: Encoding = "gaussian"
     chosen_by: Literal["", "spectrum", "leave_one_out", "hold_out"] = ""
     lowest_candidate: float = 1.0
     highest_candidate: float = 100.0

@@ -7,7 +7,7 @@ from typing import Literal
 
 from nir.errors import InputError
 from nir.recipes.base import Recipe, at_least
-from nir.recipes.field import FieldRecipe
+from nir.recipes.field import Activation, FieldRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class CompletionRecipe(FieldRecipe):
 
     steps: int = 10_000
     learning_rate: float = 1e-4
-    activation: str = "sine"
+    activation: Activation = "sine"
     resolution: int = 512
     colour: Literal["rgb", "grey"] = "rgb"
     known_fraction: float = 0.1

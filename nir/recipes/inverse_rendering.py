@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nir.errors import InputError
-from nir.recipes.field import FieldRecipe
+from nir.recipes.field import FieldRecipe, Initialisation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class InverseRenderingRecipe(FieldRecipe):
     learning_rate: float = 5e-4
     log_every: int = 100
     hidden_layers: int = 2  # "4 layers" with the output: three ReLU layers of 256
-    initialisation: str = "glorot_normal"  # jax.stax.Dense
+    initialisation: Initialisation = "glorot_normal"  # jax.stax.Dense
     bandwidth: float = 26.0
     log2_bandwidth: float = 8.0
     # How the scene is turned before it is encoded: as the paper does (45 degrees about z, then

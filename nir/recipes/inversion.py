@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nir.errors import InputError
 from nir.recipes.base import at_least
-from nir.recipes.field import FieldRecipe
+from nir.recipes.field import Activation, FieldRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class InversionRecipe(FieldRecipe):
 
     steps: int = 80_000
     learning_rate: float = 2e-5
-    activation: str = "sine"
+    activation: Activation = "sine"
     wave_number: float = 20.0
     sources: int = 5  # along a line y = -source_reach, x from -source_reach to source_reach
     source_reach: float = 0.347

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nir.errors import InputError
-from nir.recipes.field import FieldRecipe
+from nir.recipes.field import FieldRecipe, Initialisation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,7 @@ class OccupancyFieldRecipe(FieldRecipe):
     learning_rate: float = 5e-4  # every mapping
     learning_rate_decay: float = 0.01  # 0.1 ** (step / 5000), 10,000 steps
     hidden_layers: int = 6  # "8 layers" with the output
-    initialisation: str = "glorot_normal"  # jax.stax.Dense
+    initialisation: Initialisation = "glorot_normal"  # jax.stax.Dense
     bandwidth: float = 12.0
     log2_bandwidth: float = 6.0
     batch_points: int = 32**3

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nir.errors import InputError
-from nir.recipes.field import FieldRecipe
+from nir.recipes.base import another_subject
+from nir.recipes.field import Activation, FieldRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +22,14 @@ class PoissonRecipe(FieldRecipe):
 
     steps: int = 10_000
     learning_rate: float = 1e-4
-    activation: str = "sine"
+    activation: Activation = "sine"
     supervision: Literal["value", "gradient", "laplacian"] = "gradient"
     resolution: int = 256
     colour: Literal["rgb", "grey"] = "grey"
     amplitude: float = 0.62  # of the field, per unit of the image in [-1, 1]; see above
     points_per_step: int = 0  # random pixels a step; 0: all, as the paper
     points_per_chunk: int = 0  # bounds the memory of a step; 0: all points at once
-    composed_with: str = ""  # a second picture: targets are the mean of both pictures' gradients
+    composed_with: str = another_subject()  # targets are the mean of both pictures' gradients
 
     def check(self, where: str) -> None:
         """Refuse sizes that have no derivative, and composing of Laplacians."""

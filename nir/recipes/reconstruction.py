@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nir.errors import InputError
-from nir.recipes.field import FieldRecipe
+from nir.recipes.field import FieldRecipe, Initialisation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class ReconstructionRecipe(FieldRecipe):
     resolution: int = 512  # samples along each axis
     hidden_layers: int = 2  # "4 layers" with the output: three ReLU layers of 256
     output_activation: Literal["none", "sigmoid", "tanh"] = "sigmoid"
-    initialisation: str = "glorot_normal"  # jax.stax.Dense
+    initialisation: Initialisation = "glorot_normal"  # jax.stax.Dense
 
     def check(self, where: str) -> None:
         """Refuse grids of no extent."""

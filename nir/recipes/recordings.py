@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nir.errors import InputError
-from nir.recipes.field import FieldRecipe
+from nir.recipes.field import Activation, FieldRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +14,7 @@ class AudioRecipe(FieldRecipe):
 
     steps: int = 9001
     learning_rate: float = 1e-4
-    activation: str = "sine"
+    activation: Activation = "sine"
     coordinate_scale: float = 100.0  # time runs over +-100; as good as first_omega_0 = 3000 on +-1
     start_seconds: float = 0.0  # what part of the sound is fitted
     seconds: float = 0.0  # 0: to its end
@@ -37,7 +37,7 @@ class VideoRecipe(FieldRecipe):
 
     steps: int = 100_000
     learning_rate: float = 1e-4
-    activation: str = "sine"
+    activation: Activation = "sine"
     width: int = 1024
     frames: int = 300  # the first so many; the paper's cat has 300
     every_frame: int = 1  # keep every so manieth of them

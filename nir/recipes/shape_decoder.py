@@ -80,3 +80,5 @@ class ShapeDecoderRecipe(Recipe):
             raise InputError(f"{where}: dropout in [0, 1) and clamp > 0 are needed")
         if self.method == "nearest_shape" and self.asks not in ("unknown", "completion"):
             raise InputError(f"{where}.method: nearest_shape is for unknown shapes")
+        if self.method == "nearest_shape" and self.steps:
+            raise InputError(f"{where}.steps: nearest_shape has nothing to train; set steps to 0")

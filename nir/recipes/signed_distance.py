@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nir.errors import InputError
 from nir.recipes.base import at_least
-from nir.recipes.field import FieldRecipe
+from nir.recipes.field import Activation, FieldRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class SignedDistanceRecipe(FieldRecipe):
 
     steps: int = 10_000  # the paper counts epochs, each cloud / points_per_step steps
     learning_rate: float = 1e-4
-    activation: str = "sine"
+    activation: Activation = "sine"
     gradient_clip: float = 1.0
     points_per_step: int = 1400  # on the surface, and as many off it; the paper's runs 250,000
     points_per_chunk: int = 0  # bounds the memory of a step; 0: all points at once

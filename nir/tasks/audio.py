@@ -21,6 +21,7 @@ from nir.fields.coordinates import Field, field_from
 from nir.predictions import Predictions
 from nir.recipes.recordings import AudioRecipe
 from nir.tasks.contract import Task
+from nir.tasks.monitored import evenly_spread
 
 METRICS = ("audio_mse", "signal_to_noise")
 SAMPLES_PER_CHUNK = 65_536  # bounds the memory of prediction, not its result
@@ -89,7 +90,7 @@ class AudioTask(Task):
         self.samples = Samples(
             times.float()[:, None].to(device), torch.from_numpy(sound)[:, None].to(device)
         )
-        chosen = torch.linspace(0, len(sound) - 1, min(len(sound), MONITORED_SAMPLES)).long()
+        chosen = evenly_spread(len(sound), min(len(sound), MONITORED_SAMPLES))
         self.monitored = self._chosen(chosen.to(device))
 
     def _chosen(self, index: Tensor) -> Samples:

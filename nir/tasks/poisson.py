@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import laplace, sobel
 from torch import Generator, Tensor
 
-from nir.data.fetch import resolve_subject
 from nir.fields.coordinates import Field, field_from
 from nir.operators.calculus import (
     in_chunks,
@@ -30,6 +29,7 @@ from nir.predictions import Predictions
 from nir.recipes.poisson import PoissonRecipe
 from nir.tasks.contract import Task
 from nir.tasks.image import pixel_coordinates, square_image
+from nir.tasks.monitored import evenly_spread
 
 IMAGE_METRICS = ("psnr_8bit", "psnr_float", "ssim_skimage_box7_r1")
 POINTS_PER_CHUNK = 16_384  # bounds the memory of prediction, not its result
@@ -94,7 +94,7 @@ def build(
     """Build the task for the picture at `subject`, composed with a second one if asked."""
     pictures = [square_image(subject, side=recipe.resolution, colour=recipe.colour)]
     if recipe.composed_with:
-        second = resolve_subject(recipe.composed_with, subject.parent)
+        second = Path(recipe.composed_with)
         pictures.append(square_image(second, side=recipe.resolution, colour=recipe.colour))
     field = field_from(recipe, 2, pictures[0].shape[-1], generator)
     return PoissonTask(recipe, [p.numpy() for p in pictures], field.to(device), device)
@@ -122,7 +122,7 @@ class PoissonTask(Task):
         targets = np.mean([derivative(picture) for picture in pictures], axis=0)
         self.targets = torch.from_numpy((targets * self.contrast).reshape(n * n, -1)).float()
         self.targets = self.targets.to(device)
-        self.monitored = torch.linspace(0, n * n - 1, MONITORED_PIXELS).long()
+        self.monitored = evenly_spread(n * n, MONITORED_PIXELS)
 
     def batch(self, step: int, generator: Generator) -> Derivatives:
         """Return all pixels (the paper), or as many random ones as the recipe says."""

@@ -97,6 +97,12 @@ class ShapeMemoryTask(Task):
                 torch.from_numpy(samples.distances).to(device),
             )
 
+    @property
+    def largest(self) -> MLP:
+        """The network of the largest budget, wherever that stands among the budgets."""
+        budgets = self.recipe.budgets
+        return self.field[budgets.index(max(budgets))]
+
     def batch(self, step: int, generator: Generator) -> Distances:
         """Draw samples; lists have none."""
         if self.samples is None:
@@ -115,12 +121,10 @@ class ShapeMemoryTask(Task):
         delta = self.recipe.clamp
         truth = batch.distances.clamp(-delta, delta)
         return {
-            f"width_{network.last.in_features}": (
-                network(batch.points)[:, 0].clamp(-delta, delta) - truth
-            )
+            f"bytes_{budget}": (network(batch.points)[:, 0].clamp(-delta, delta) - truth)
             .abs()
             .mean()
-            for network in self.field
+            for budget, network in zip(self.recipe.budgets, self.field, strict=True)
         }
 
     def surface(self, network: MLP, resolution: int) -> trimesh.Trimesh:
@@ -179,7 +183,7 @@ class ShapeMemoryTask(Task):
 
     def _add_resolutions(self, predictions: Predictions, truth: trimesh.Trimesh) -> None:
         r = self.recipe
-        meshes = [self.surface(self.field[-1], n) for n in r.resolutions]
+        meshes = [self.surface(self.largest, n) for n in r.resolutions]
         for n, mesh in zip(r.resolutions, meshes, strict=True):
             self._compare(predictions, f"mesh-{n}", mesh, f"mesh at {n}³")
         placed = [self._in_unit_cube(mesh) for mesh in meshes]

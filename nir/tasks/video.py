@@ -21,6 +21,7 @@ from nir.fields.coordinates import Field, field_from
 from nir.predictions import Predictions
 from nir.recipes.recordings import VideoRecipe
 from nir.tasks.contract import Task
+from nir.tasks.monitored import evenly_spread
 
 METRICS = ("psnr_frames_mean", "psnr_frames_deviation", "psnr_float")
 POINTS_PER_CHUNK = 65_536  # bounds the memory of prediction, not its result
@@ -76,7 +77,7 @@ class VideoTask(Task):
         sizes = torch.tensor(frames.shape[:3], device=device)
         self.strides = torch.stack([sizes[1] * sizes[2], sizes[2], torch.ones_like(sizes[0])])
         self.sizes = sizes
-        chosen = torch.linspace(0, len(levels.reshape(-1, 3)) - 1, MONITORED_PIXELS).long()
+        chosen = evenly_spread(len(self.levels), MONITORED_PIXELS)
         self.monitored = self.pixels(chosen.to(device))
 
     def pixels(self, index: Tensor) -> VideoPixels:

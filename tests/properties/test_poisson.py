@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from nir.data.images import write_png
+from nir.data.registry import registry
 from nir.errors import InputError
 from nir.recipes.poisson import DerivativesRecipe, PoissonRecipe
+from nir.runs import RunSpecification, build_task
 from nir.tasks import derivatives
 from nir.tasks.poisson import affine_alignment, build, image_gradient, image_laplacian
 
@@ -103,6 +105,24 @@ def test_composing_asks_for_the_mean_of_both_gradients(picture):
     other = built(picture.with_name("other.png")).targets
     both = built(picture, composed_with=str(picture.with_name("other.png"))).targets
     torch.testing.assert_close(both, (one + other) / 2)
+
+
+def test_a_picture_is_composed_with_one_below_the_data_root(picture, tmp_path):
+    fetched = tmp_path / "data" / registry()["rendered_text"].path
+    write_png(fetched, np.random.default_rng(0).random((24, 24, 3)))
+    recipe = PoissonRecipe.from_dict({**SMALL, "composed_with": "rendered_text"})
+    run = RunSpecification(task="poisson", subject=str(picture), seed=0, recipe=recipe)
+    found = build_task(run, tmp_path / "data", CPU)
+    expected = built(picture, composed_with=str(fetched))
+    assert torch.equal(found.targets, expected.targets)
+    assert run.to_dict()["recipe"]["composed_with"] == "rendered_text"
+
+
+def test_a_second_picture_that_is_absent_is_asked_for_below_the_data_root(picture, tmp_path):
+    recipe = PoissonRecipe.from_dict({**SMALL, "composed_with": "lego"})
+    run = RunSpecification(task="poisson", subject=str(picture), seed=0, recipe=recipe)
+    with pytest.raises(InputError, match=r"data/.*lego is not there yet; run nir fetch lego"):
+        build_task(run, tmp_path / "data", CPU)
 
 
 def test_random_pixels_depend_on_the_generator_alone(picture):

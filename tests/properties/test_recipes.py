@@ -6,6 +6,8 @@ import dataclasses
 import json
 import subprocess
 import sys
+import typing
+from typing import Literal
 
 import pytest
 
@@ -56,6 +58,16 @@ def test_defaults_can_be_used_and_written_down(name):
     written = json.loads(canonical_json(recipe.to_dict()))
     assert RECIPES[name].from_dict(written) == recipe
     assert written["schema"] == 1
+
+
+@pytest.mark.parametrize("recipe", sorted(set(RECIPES.values()), key=lambda r: r.__qualname__))
+def test_no_recipe_allows_more_choices_than_the_one_it_extends(recipe):
+    own = typing.get_type_hints(recipe)
+    for base in recipe.__mro__[1:-1]:
+        for key, annotation in typing.get_type_hints(base).items():
+            if typing.get_origin(annotation) is Literal:
+                assert typing.get_origin(own[key]) is Literal, f"{key} is any {own[key]}"
+                assert set(typing.get_args(own[key])) <= set(typing.get_args(annotation)), key
 
 
 @pytest.mark.parametrize("name", RECIPES)

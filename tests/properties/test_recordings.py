@@ -16,6 +16,7 @@ from nir.metrics.recordings import psnr_frames_deviation, psnr_frames_mean
 from nir.predictions import read_array
 from nir.recipes.recordings import AudioRecipe, VideoRecipe
 from nir.tasks import audio, video
+from nir.tasks.monitored import evenly_spread
 
 CPU = torch.device("cpu")
 
@@ -108,6 +109,13 @@ def test_pixels_of_a_video_are_counted_frame_by_frame(film):
     torch.testing.assert_close(found.coordinates, torch.tensor(ends))
     colours = np.stack([frames[0, 0, 0], frames[4, 7, 7], frames[2, 3, 1]])
     np.testing.assert_allclose(found.colours.numpy() / 2 + 0.5, colours, atol=0.5 / 255 + 1e-6)
+
+
+@pytest.mark.parametrize("total", [2, 5000, 300 * 512**2, 2**31 + 1])
+def test_what_is_monitored_runs_from_the_first_sample_to_the_last_and_no_further(total):
+    chosen = evenly_spread(total, 4096)
+    assert chosen[[0, -1]].tolist() == [0, total - 1]
+    assert (chosen.diff() >= 0).all()
 
 
 def test_a_step_sees_the_asked_fraction_of_all_pixels(film):

@@ -19,7 +19,8 @@ from nir.networks.mlp import MLP, parameter_count
 from nir.random import generator_for
 from nir.recipes.shape_decoder import ShapeDecoderRecipe
 from nir.recipes.shape_memory import ShapeMemoryRecipe
-from nir.tasks import shape_codes, shape_decoder_predictions
+from nir.resources import LONGEST_MINUTES, training_minutes
+from nir.tasks import shape_codes, shape_decoder_predictions, shape_memory
 from nir.tasks.shape_decoder import Samples, ShapeDecoderTask, build
 from nir.tasks.shape_memory import widest
 
@@ -186,14 +187,33 @@ def test_recipes_refuse_what_cannot_be():
         ShapeDecoderRecipe.from_dict({"skip": 8})
     with pytest.raises(InputError, match="nearest_shape"):
         ShapeDecoderRecipe.from_dict({"method": "nearest_shape", "asks": "known"})
-    with pytest.raises(InputError, match="512 bytes"):
-        ShapeMemoryRecipe.from_dict({"budgets": [12]})
+    copied = {"method": "nearest_shape", "asks": "completion"}
+    with pytest.raises(InputError, match=r"recipe\.steps: .* nothing to train"):
+        ShapeDecoderRecipe.from_dict(copied)
+    assert ShapeDecoderRecipe.from_dict({**copied, "steps": 0}).steps == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"budgets": [12]}, "512 bytes"),
+        ({"budgets": [4096, 4096]}, r"recipe\.budgets: .* twice"),
+        ({"resolutions": [2, 32]}, r"recipe\.resolutions: 2 "),
+    ],
+)
+def test_budgets_and_meshes_that_hold_nothing_are_refused_by_key(values, said):
+    with pytest.raises(InputError, match=said):
+        ShapeMemoryRecipe.from_dict(values)
 
 
 def test_the_rate_is_halved_every_five_hundred_epochs():
     recipe = ShapeDecoderRecipe()
     assert recipe.learning_rate_factor(25_499) == 1
     assert recipe.learning_rate_factor(51_000) == 0.25
+
+
+def test_a_training_of_a_day_asks_a_cluster_for_the_longest_time_it_allows():
+    assert training_minutes("deepsdf", ShapeDecoderRecipe(), "paper") == LONGEST_MINUTES
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +237,30 @@ def test_points_lie_on_the_surface(ball):
     points, size = stored_as_points(ball, 3000)
     assert (len(points), size) == (500, 3000)
     assert np.abs(ball.signed_distances(points.astype(float))).max() < 2e-3
+
+
+@pytest.fixture
+def memory(tmp_path) -> shape_memory.ShapeMemoryTask:
+    """Of these budgets two give networks of one width, and the largest is not the last."""
+    trimesh.creation.icosphere(subdivisions=2).export(tmp_path / "ball.ply")
+    recipe = ShapeMemoryRecipe.from_dict(
+        {"budgets": [4096, 1024, 1026], "pool_points": 64, "points_per_step": 16}
+    )
+    generator = generator_for(0, "start")
+    path = tmp_path / "ball.ply"
+    return shape_memory.build(recipe, path, device=torch.device("cpu"), generator=generator)
+
+
+def test_every_budgets_network_is_trained(memory):
+    losses = memory.losses(memory.batch(0, torch.Generator().manual_seed(0)))
+    sum(losses.values()).backward()
+    assert [network.last.in_features for network in memory.field][1:] == [14, 14]
+    assert len(losses) == 3
+    assert all(network.layers[0].weight.grad is not None for network in memory.field)
+
+
+def test_the_largest_network_is_that_of_the_largest_budget(memory):
+    assert memory.largest is memory.field[0]
 
 
 @pytest.mark.parametrize("budget", [4096, 65_536])
