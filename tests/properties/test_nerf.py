@@ -5,6 +5,7 @@ baselines, and checkpoints of nerf-pytorch.
 from __future__ import annotations
 
 import dataclasses
+import resource
 
 import numpy as np
 import pytest
@@ -334,6 +335,20 @@ def test_the_fifth_output_of_runs_without_directions_is_left_out(toy, tmp_path):
     for network in (task.field.coarse, task.field.fine):
         for a, b in zip(network(points, direction), field(points, direction), strict=True):
             assert torch.equal(a, b)
+
+
+def test_an_import_to_a_full_disk_is_one_line(tmp_path):
+    field = RadianceField(width=24, depth=8, generator=generator())
+    file = tmp_path / "000100.tar"
+    torch.save({"network_fn_state_dict": as_nerf_pytorch(field)}, file)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"model\.pt: cannot be written"):
+            import_checkpoint(file, tmp_path / "run", subject="toy", changes={})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (tmp_path / "run" / "model.pt").exists()
 
 
 @pytest.mark.parametrize(
