@@ -10,6 +10,7 @@ predictions/.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import io
 import pickle
@@ -26,6 +27,7 @@ from nir.ahead import predictions_ahead
 from nir.building import start_of_task
 from nir.checkpoints import Checkpoints
 from nir.data.fetch import resolve_subject
+from nir.data.registry import registry
 from nir.errors import InputError
 from nir.experiments import is_path, training_code
 from nir.files import (
@@ -129,9 +131,19 @@ def build_task(specification: RunSpecification, data_root: Path, device: torch.d
     """Build the task of a run exactly as its training begins."""
     subject = resolve_subject(specification.subject, data_root=data_root)
     module = task_entry(specification.task).module
-    return start_of_task(
-        module, specification.recipe, subject, seed=specification.seed, device=device
-    )
+    recipe = _with_files(specification.recipe, data_root)
+    return start_of_task(module, recipe, subject, seed=specification.seed, device=device)
+
+
+def _with_files(recipe: Recipe, data_root: Path) -> Recipe:
+    """The recipe with the path of weights that it calls by their name in the registry.
+
+    Only what is built sees the path: recipe.json keeps the name, which holds on any machine.
+    """
+    name = getattr(recipe, "image_weights", "")
+    if name not in registry():
+        return recipe
+    return dataclasses.replace(recipe, image_weights=str(resolve_subject(name, data_root)))
 
 
 def train_run(
