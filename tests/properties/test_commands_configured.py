@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from nir.cli import main
+from nir.cli import _parser, main
 from nir.configuration import SCHEMA
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,3 +115,25 @@ def test_a_file_to_lay_over_that_is_missing_is_one_line(here, capsys):
     with pytest.raises(SystemExit):
         main(["status", "--configfile", "none.yaml"])
     assert capsys.readouterr().err.startswith("nir: none.yaml: no such file")
+
+
+def options_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Action]]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from options_of(below)
+        else:
+            yield parser.prog, action
+
+
+def test_every_option_of_every_command_has_a_line_of_help():
+    silent = [f"{prog} {action.dest}" for prog, action in options_of(_parser()) if not action.help]
+    assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [("nir doctor", "seconds"), ("nir poses", "longer_side")]
+)
+def test_help_says_the_default(command, option):
+    (found,) = (a for prog, a in options_of(_parser()) if (prog, a.dest) == (command, option))
+    assert f"default: {found.default:g}" in found.help
