@@ -21,7 +21,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nir.configuration import load_configuration
 from nir.data.fetch import fetch
 from nir.data.registry import registry
 from nir.doctor import available_memory_bytes
@@ -54,11 +53,8 @@ TOO_LARGE = Cost(seconds=0.0, bytes=0, at_least=True, fits=False)
 """Of what ran out of memory while it was measured; how much it would take is not known."""
 
 
-def examine_plan(
-    path: Path, *, scale: str | None, data_root: Path, seconds: float
-) -> Iterator[str]:
+def examine_plan(config: Mapping[str, Any], *, data_root: Path, seconds: float) -> Iterator[str]:
     """Say what a configuration lacks, and about how long and large its trainings are here."""
-    config = load_configuration(path, {"scale": scale} if scale else {})
     every = experiments_of(config)
     experiments = _trained_by_themselves(every)
     count = sum(len(e.runs) for e in experiments.values())

@@ -72,6 +72,7 @@ class RunSpecification:
         """Read a run's recipe.json."""
         path = folder / "recipe.json"
         values = read_json(path)
+        _check_specification(values, path)
         recipe_class = task_entry(values["task"]).recipe_class()
         recipe = recipe_class.from_dict(values["recipe"], where=str(path))
         return cls(
@@ -97,6 +98,17 @@ class RunSpecification:
         """A hash of recipe, subject, seed and code: another of any is another training."""
         identity = canonical_json([self.to_dict(), *self.made_of().values()])
         return hashlib.sha256(identity.encode()).hexdigest()[:20]
+
+
+def _check_specification(values: Any, path: Path) -> None:
+    """Raise an `InputError` unless recipe.json has what a run is made of, each of its kind."""
+    kinds = {"task": str, "subject": str, "seed": int, "recipe": dict}
+    given = values if isinstance(values, dict) else {}
+    wrong = [key for key, kind in kinds.items() if not isinstance(given.get(key), kind)]
+    if wrong:
+        raise InputError(
+            f"{path}: {', '.join(wrong)} missing or not of the kind expected; train the run again"
+        )
 
 
 def choose_device(name: str) -> torch.device:

@@ -11,11 +11,13 @@ PROGRAMS = ("nerf-pytorch",)
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Add this command to the command line."""
     command = commands.add_parser("import", help="make a run of another program's checkpoint")
-    command.add_argument("program", choices=PROGRAMS)
+    command.add_argument("program", choices=PROGRAMS, help="what trained it")
     command.add_argument("file", type=Path, help="its checkpoint, such as logs/lego/200000.tar")
     command.add_argument("run", type=Path, help="the run's folder, to be written")
     command.add_argument("--subject", required=True, help="the scene it was trained on")
-    command.add_argument("--task", choices=["nerf", "nerf_llff"], default="nerf")
+    command.add_argument(
+        "--task", choices=["nerf", "nerf_llff"], default="nerf", help="of the run; default: nerf"
+    )
     command.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="values the file cannot tell"
     )

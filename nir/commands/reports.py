@@ -33,51 +33,63 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> argparse.ArgumentPars
 def _add_tabulate(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     tabulate = commands.add_parser("tabulate", help="ours beside the published numbers")
     _add_plan(tabulate)
-    tabulate.add_argument("--metrics", type=Path, required=True)
-    tabulate.add_argument("--published", type=Path, nargs="*", default=[])
-    tabulate.add_argument("--csv", type=Path, required=True)
-    tabulate.add_argument("--markdown", type=Path, required=True)
+    tabulate.add_argument("--metrics", type=Path, required=True, help="what nir evaluate wrote")
+    tabulate.add_argument(
+        "--published", type=Path, nargs="*", default=[], help="tables of papers' numbers"
+    )
+    tabulate.add_argument("--csv", type=Path, required=True, help="the table to write")
+    tabulate.add_argument("--markdown", type=Path, required=True, help="the same, for people")
     tabulate.set_defaults(command=_tabulate)
     return tabulate
 
 
 def _add_plot(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     plot = commands.add_parser("plot", help="draw one figure of an experiment")
-    plot.add_argument("figure")
+    plot.add_argument("figure", help="its name in the experiment's figures")
     _add_plan(plot)
-    plot.add_argument("--metrics", type=Path, required=True)
+    plot.add_argument("--metrics", type=Path, required=True, help="what nir evaluate wrote")
     plot.add_argument("--results", type=Path, required=True, help="results/SCALE")
-    plot.add_argument("--png", type=Path, required=True)
-    plot.add_argument("--pdf", type=Path, required=True)
+    plot.add_argument("--png", type=Path, required=True, help="the figure to write")
+    plot.add_argument("--pdf", type=Path, required=True, help="the same, for print")
     plot.set_defaults(command=_plot)
     return plot
 
 
 def _add_panel(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     panel = commands.add_parser("panel", help="write one panel to play with")
-    panel.add_argument("panel")
+    panel.add_argument("panel", help="its name in the experiment's panels")
     _add_plan(panel)
-    panel.add_argument("--metrics", type=Path, required=True)
+    panel.add_argument("--metrics", type=Path, required=True, help="what nir evaluate wrote")
     panel.add_argument("--results", type=Path, required=True, help="results/SCALE")
-    panel.add_argument("--out", type=Path, required=True)
+    panel.add_argument("--out", type=Path, required=True, help="the panel to write")
     panel.set_defaults(command=_panel)
     return panel
 
 
 def _add_summarise(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     summarise = commands.add_parser("summarise", help="every number in one file")
-    summarise.add_argument("--tables", type=Path, nargs="+", required=True)
-    summarise.add_argument("--metrics", type=Path, nargs="+", required=True)
-    summarise.add_argument("--out", type=Path, required=True)
+    summarise.add_argument(
+        "--tables", type=Path, nargs="+", required=True, help="what nir tabulate wrote"
+    )
+    summarise.add_argument(
+        "--metrics", type=Path, nargs="+", required=True, help="what nir evaluate wrote"
+    )
+    summarise.add_argument("--out", type=Path, required=True, help="the file to write")
     summarise.set_defaults(command=_summarise)
     return summarise
 
 
 def _add_page(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     page = commands.add_parser("page", help="the page a person reads")
-    page.add_argument("--plans", type=_json, required=True, metavar="JSON")
-    page.add_argument("--scale", required=True)
-    page.add_argument("--out", type=Path, required=True)
+    page.add_argument(
+        "--plans",
+        type=_json,
+        required=True,
+        metavar="JSON",
+        help='the plans of all experiments; "-": standard input',
+    )
+    page.add_argument("--scale", required=True, help="the scale that the page names")
+    page.add_argument("--out", type=Path, required=True, help="the page to write")
     page.set_defaults(command=_page)
     return page
 
@@ -88,7 +100,13 @@ def _json(text: str) -> Any:
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--plan", type=_json, required=True, metavar="JSON")
+    parser.add_argument(
+        "--plan",
+        type=_json,
+        required=True,
+        metavar="JSON",
+        help='title, claims and runs of the experiment; "-": standard input',
+    )
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -7,33 +7,54 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from nir.commands.options import add_data_root, add_log
+from nir.commands.options import (
+    DATA_ROOT,
+    add_configuration,
+    add_configured_data_root,
+    add_data_root,
+    add_log,
+    configuration_of,
+)
+from nir.errors import InputError
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the command line."""
+    _add_poses(commands)
+    _add_doctor(commands)
+
+
+def _add_poses(commands: argparse._SubParsersAction) -> None:
     poses = commands.add_parser("poses", help="estimate the cameras of a folder of photos")
     poses.add_argument("photos", help="a folder of photos, or a name of the registry")
-    poses.add_argument("--out", type=Path, required=True, metavar="SCENE")
+    poses.add_argument(
+        "--out", type=Path, required=True, metavar="SCENE", help="the folder to be written"
+    )
     poses.add_argument(
         "--factors", type=int, nargs="+", metavar="N", help="which images_N to write"
     )
     poses.add_argument(
-        "--longer-side", type=int, default=1600, metavar="PIXELS", help="for finding features"
+        "--longer-side",
+        type=int,
+        default=1600,
+        metavar="PIXELS",
+        help="of photos while features are found; default: 1600",
     )
     poses.add_argument(
         "--exhaustive-at-most",
         type=int,
         default=100,
         metavar="N",
-        help="more photos are matched with their neighbours by name only",
+        help="more photos are matched with their neighbours by name only; default: 100",
     )
-    poses.add_argument("--seed", type=int, default=0)
+    poses.add_argument("--seed", type=int, default=0, help="of all that is random; default: 0")
     poses.add_argument("--threads", type=int, default=0, help="default: all cores")
     add_data_root(poses)
     add_log(poses)
     poses.set_defaults(command=_poses)
 
+
+def _add_doctor(commands: argparse._SubParsersAction) -> None:
     doctor = commands.add_parser("doctor", help="examine a scene, or this installation")
     doctor.add_argument("scene", type=Path, nargs="?", help="a scene folder; none: this machine")
     doctor.add_argument(
@@ -42,12 +63,14 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         metavar="SCENE",
         help="a scene of the same photos whose cameras are trusted",
     )
-    doctor.add_argument("--config", type=Path, default=Path("config.yaml"), metavar="FILE")
-    doctor.add_argument("--scale", choices=["smoke", "quick", "paper"], help="default: the file's")
+    add_configuration(doctor)
     doctor.add_argument(
-        "--seconds", type=float, default=60.0, help="to measure trainings for; 0: do not"
+        "--seconds",
+        type=float,
+        default=60.0,
+        help="to measure trainings for; default: 60; 0: do not",
     )
-    add_data_root(doctor)
+    add_configured_data_root(doctor)
     add_log(doctor)
     doctor.set_defaults(command=_doctor)
 
@@ -96,16 +119,24 @@ def _diagnosis(options: argparse.Namespace) -> Iterator[str]:
         if options.against is not None:
             yield from compare_cameras(options.scene, options.against)
         return
+    yield from _diagnosis_of_installation(options)
+
+
+def _diagnosis_of_installation(options: argparse.Namespace) -> Iterator[str]:
     from nir.doctor import examine_installation
     from nir.preflight import examine_plan
 
-    yield from examine_installation(options.data_root)
+    config, mistake = {}, None
     if options.config.is_file():
-        yield from examine_plan(
-            options.config,
-            scale=options.scale,
-            data_root=options.data_root,
-            seconds=options.seconds,
-        )
+        try:
+            config = configuration_of(options)
+        except InputError as error:
+            mistake = error  # told once the installation, which it is no part of, is examined
+    data_root = options.data_root or Path(config.get("data_root", DATA_ROOT))
+    yield from examine_installation(data_root)
+    if mistake is not None:
+        raise mistake
+    if config:
+        yield from examine_plan(config, data_root=data_root, seconds=options.seconds)
     else:
         yield f"experiments: no {options.config} here; run from the folder of the Snakefile"

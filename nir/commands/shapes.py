@@ -15,9 +15,14 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     kinds = shapes.add_subparsers(required=True, metavar="WHAT")
     prepare = kinds.add_parser("prepare", help="sample, render and voxelise all meshes of a folder")
     prepare.add_argument("folder", help="a folder of meshes, or a name of the registry")
-    prepare.add_argument("--out", type=Path, required=True, metavar="COLLECTION")
     prepare.add_argument(
-        "--size", choices=("paper", "small", "tiny"), default="paper", help="how much is drawn"
+        "--out", type=Path, required=True, metavar="COLLECTION", help="the folder to be written"
+    )
+    prepare.add_argument(
+        "--size",
+        choices=("paper", "small", "tiny"),
+        default="paper",
+        help="how much is drawn; default: paper",
     )
     prepare.add_argument("--jobs", type=int, default=0, help="processes; default: all cores")
     add_data_root(prepare)

@@ -11,7 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nir.commands.options import add_data_root, add_device, add_log
+from nir.commands.options import (
+    add_configuration,
+    add_data_root,
+    add_device,
+    add_log,
+    configuration_of,
+)
 from nir.errors import InputError
 
 
@@ -31,7 +37,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="single values of the recipe"
     )
-    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--seed", type=int, default=0, help="of all that is random; default: 0")
     train.add_argument("--checkpoints", type=Path, metavar="DIR", help="default: RUN/.checkpoints")
     train.add_argument(
         "--checkpoint-seconds",
@@ -178,18 +184,21 @@ def _mesh(options: argparse.Namespace) -> None:
 
 def _add_status(commands: argparse._SubParsersAction) -> None:
     status = commands.add_parser("status", help="what is done and what is running")
-    status.add_argument("--config", type=Path, default=Path("config.yaml"), metavar="FILE")
-    status.add_argument("--scale", choices=["smoke", "quick", "paper"])
-    status.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    add_configuration(status)
+    status.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="where the folder of the scale lies; default: results",
+    )
     status.set_defaults(command=_status)
 
 
 def _status(options: argparse.Namespace) -> None:
-    from nir.configuration import load_configuration
     from nir.experiments import experiments_of
     from nir.reporting.status import status_lines
 
-    over = {"scale": options.scale} if options.scale else {}
-    config = load_configuration(options.config, over)
+    config = configuration_of(options)
     folder = options.results / config["scale"]
     sys.stdout.write("\n".join(status_lines(experiments_of(config), folder)) + "\n")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nir.errors import InputError
-from nir.recipes.base import Recipe, at_least
+from nir.recipes.base import Recipe, another_subject, at_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,8 @@ class ShapeReconstructionRecipe(Recipe):
     latent_size: int = 0  # of the variational code; its posterior sees points and occupancies
     encoder_width: int = 64  # channels of ResNet-18's first stage; others see their recipes
     image_size: int = 224
-    image_weights: str = ""  # a file of ImageNet weights (nir fetch resnet18_imagenet); "": none
+    # ImageNet's weights, a file or resnet18_imagenet (after nir fetch resnet18_imagenet); "": none
+    image_weights: str = another_subject()
     cloud_points: int = 300  # configs/pointcloud/onet.yaml
     cloud_noise: float = 0.005  # same file; 0.05 in the paper's unit of a tenth of the edge
 

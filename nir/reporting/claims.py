@@ -2,11 +2,12 @@
 
 A claim compares one variant with others on one metric: "by" asks for a difference in the metric's
 better direction, "factor" for a ratio no larger than it. With "at_most" or "at_least" it says of
-one variant alone that a number stays on one side of a limit.
+one variant alone that a number stays on one side of a limit. NaN bears out nothing.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,25 +39,34 @@ def _verdict(plan: dict[str, Any], claim: dict[str, Any], table: pd.DataFrame) -
     others = {variant: _value(plan, claim, table, variant) for variant in claim["than"]}
     metric = claim["metric"].split()[-1]
     higher = METRICS[metric].higher_is_better if metric in METRICS else False
-    nearest = (max if higher else min)(others, key=others.__getitem__)
+    values = {claim["better"]: better, **others}
+    if unknown := [variant for variant, value in values.items() if math.isnan(value)]:
+        return _not_measured(claim, unknown)  # max and min with NaN depend on the order
+    nearest = (max if higher else min)(others.values())
     unit = METRICS[metric].unit if metric in METRICS else "1"
     if "factor" in claim:
-        ratio = better / others[nearest]
-        holds = ratio <= claim["factor"]
-        asked = f"{ratio:.2f} × (at most {claim['factor']:.2f} × was asked)"
+        holds = better <= claim["factor"] * nearest
+        ratio = f"{better / nearest:.2f} ×" if nearest else "no ratio"
+        asked = f"{ratio} (at most {claim['factor']:.2f} × was asked)"
     else:
-        margin = (better - others[nearest]) * (1 if higher else -1)
+        margin = (better - nearest) * (1 if higher else -1)
         holds = margin >= claim.get("by", 0)
         amount = f"{format_value(margin, unit)}{' dB' if unit == 'dB' else ''}"
         asked = f"{amount} (at least {claim.get('by', 0):g} was asked)"
-    pair = f"{format_value(better, unit)} against {format_value(others[nearest], unit)}"
+    pair = f"{format_value(better, unit)} against {format_value(nearest, unit)}"
     return Verdict(claim["says"], bool(holds), f"{pair}: {asked}")
+
+
+def _not_measured(claim: dict[str, Any], names: list[str]) -> Verdict:
+    return Verdict(claim["says"], holds=False, measured=f"not measured: {', '.join(names)}")
 
 
 def _verdict_on_a_limit(
     plan: dict[str, Any], claim: dict[str, Any], table: pd.DataFrame
 ) -> Verdict:
     value = _value(plan, claim, table, claim["better"])
+    if math.isnan(value):
+        return _not_measured(claim, [claim["better"]])
     metric = claim["metric"].split()[-1]
     unit = METRICS[metric].unit if metric in METRICS else "1"
     says, limit = (

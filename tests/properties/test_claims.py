@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import pytest
 
@@ -10,11 +12,11 @@ from nir.reporting.claims import verdicts
 
 TABLE = pd.DataFrame(
     {
-        "group": ["", "", "", ""],
-        "variant": ["a", "b", "a", "b"],
-        "split": ["tested", "tested", "", ""],
-        "metric": ["psnr_float", "psnr_float", "share", "share"],
-        "ours": [30.0, 25.0, 0.08, 0.4],
+        "group": [""] * 7,
+        "variant": ["a", "b", "a", "b", "none", "lost", "lost"],
+        "split": ["tested", "tested", "", "", "", "", "tested"],
+        "metric": ["psnr_float", "psnr_float", "share", "share", "share", "share", "psnr_float"],
+        "ours": [30.0, 25.0, 0.08, 0.4, 0.0, math.nan, math.nan],
     }
 )
 
@@ -46,3 +48,24 @@ def test_a_negative_margin_allows_the_better_one_to_be_a_little_worse():
 def test_a_claim_about_a_number_that_was_not_measured_names_it():
     with pytest.raises(InputError, match="speed"):
         verdict(metric="speed", at_most=1)
+
+
+@pytest.mark.parametrize("asked", [{}, {"by": -100}, {"factor": 100}])
+@pytest.mark.parametrize("than", [["lost", "b"], ["b", "lost"], ["lost"]])
+def test_nan_among_the_others_is_not_measured_in_any_order(asked, than):
+    for metric in ("share", "tested psnr_float"):
+        answer = verdict(than=than, metric=metric, **asked)
+        assert (answer.holds, answer.measured) == (False, "not measured: lost")
+
+
+@pytest.mark.parametrize("asked", [{"than": ["a", "b"]}, {"at_most": 1}, {"at_least": 0}])
+def test_a_claim_for_nan_is_not_measured(asked):
+    answer = verdict(better="lost", metric="share", **asked)
+    assert (answer.holds, answer.measured) == (False, "not measured: lost")
+
+
+def test_a_factor_of_zero_holds_for_zero_alone():
+    above = verdict(than=["none"], metric="share", factor=0.5)
+    assert not above.holds
+    assert above.measured == "0.080 against 0.000: no ratio (at most 0.50 × was asked)"
+    assert verdict(better="none", than=["none"], metric="share", factor=0.5).holds

@@ -114,6 +114,20 @@ def test_a_run_that_was_not_trained_cannot_predict(tmp_path, capsys):
     assert "recipe.json: no such file" in said(capsys, "predict", str(tmp_path), *FAST)
 
 
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        ("{}", "task, subject, seed, recipe"),
+        ("[]", "task, subject, seed, recipe"),
+        ('{"task": "siren_image", "subject": "camera", "seed": 0, "recipe": []}', "recipe"),
+    ],
+)
+def test_a_recipe_file_without_a_run_is_one_line_that_names_it(tmp_path, capsys, content, wrong):
+    (tmp_path / "recipe.json").write_text(content)
+    line = said(capsys, "predict", str(tmp_path), *FAST)
+    assert f"{tmp_path}/recipe.json: {wrong} missing" in line
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"not a model"])
 def test_a_damaged_model_is_one_line_that_names_it(tmp_path, capsys, content):
     run = tmp_path / "run"

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from nir import preflight
-from nir.configuration import SCHEMA
+from nir.configuration import SCHEMA, load_configuration
 from nir.errors import InputError
 from nir.experiments import Run, experiments_of
 from nir.preflight import _at_most, _TooSlowError, cost_of, examine_plan, missing_data
@@ -48,9 +48,10 @@ def written(folder: Path, **values: object) -> Path:
     return path
 
 
-def examine(path: Path, **options: object) -> list[str]:
-    defaults = {"scale": None, "data_root": path.parent, "seconds": 30.0}
-    return list(examine_plan(path, **{**defaults, **options}))
+def examine(path: Path, *, scale: str | None = None, **options: object) -> list[str]:
+    config = load_configuration(path, {"scale": scale} if scale else {})
+    defaults = {"data_root": path.parent, "seconds": 30.0}
+    return list(examine_plan(config, **{**defaults, **options}))
 
 
 def test_memory_holds_at_least_every_layers_activation(tmp_path):

@@ -22,6 +22,7 @@ from nir.recipes.shape_reconstruction import (
     ShapeReconstructionRecipe,
     VoxelsRecipe,
 )
+from nir.runs import RunSpecification, build_task
 from nir.tasks.shape_reconstruction import build, load_image_weights
 from nir.tasks.shape_reconstruction_predictions import diamonds
 
@@ -191,6 +192,21 @@ def test_image_weights_are_loaded_without_the_classifier(folder, tmp_path):
     torch.save({**source.state_dict(), "fc.weight": torch.zeros(1000, 16)}, path)
     load_image_weights(target, path)
     assert (target.conv1.weight == 0.5).all()
+
+
+def test_image_weights_may_be_named_as_the_registry_does(folder, tmp_path):
+    recipe = ShapeReconstructionRecipe(**TINY, image_weights="resnet18_imagenet")
+    run = RunSpecification(task="occupancy_image", subject=str(folder), seed=0, recipe=recipe)
+    path = tmp_path / "weights/resnet18-f37072fd.pth"
+    with pytest.raises(InputError, match=f"{path}: .* run nir fetch resnet18_imagenet"):
+        build_task(run, tmp_path, torch.device("cpu"))
+    weights = task_of(folder).field.encoder.features.state_dict()
+    weights["conv1.weight"].fill_(0.5)
+    path.parent.mkdir()
+    torch.save(weights, path)
+    task = build_task(run, tmp_path, torch.device("cpu"))
+    assert (task.field.encoder.features.conv1.weight == 0.5).all()
+    assert run.to_dict()["recipe"]["image_weights"] == "resnet18_imagenet"
 
 
 @pytest.mark.parametrize(
