@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from nir.errors import InputError
-from nir.files import write_text
+from nir.files import remove_leftovers, write_text
 
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 120.0  # above the minute for which network file systems may show an old file
@@ -127,6 +127,8 @@ def owned(
     finally:
         claim._release()
         if lock is not None:
+            with contextlib.suppress(OSError):  # of owners that were killed while they wrote it
+                remove_leftovers(claim._owner_file)
             _remove(claim._lock_file)
             lock.close()
 

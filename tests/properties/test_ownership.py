@@ -50,6 +50,13 @@ def test_it_names_its_owner_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_owners_left_that_were_killed_while_they_wrote_is_cleared(tmp_path):
+    (tmp_path / ".run-e1iuwj4l.owner").write_text("{")
+    with owned(tmp_path / "run", say=print, **FAST):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_its_heart_beats(tmp_path):
     with owned(tmp_path / "run", say=print, **FAST):
         counts = []

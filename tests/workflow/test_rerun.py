@@ -56,6 +56,12 @@ def test_with_nothing_changed_there_is_nothing_to_do(finished):
     assert "Nothing to be done" in finished.snakemake().stdout
 
 
+def test_where_data_lies_and_whence_it_comes_runs_nothing_again(finished):
+    place = f"data_root={(finished.folder / 'data').resolve()}"
+    assert finished.planned("--config", place, "pins=others.json") == Counter()
+    assert finished.planned("--config", 'mirrors=["https://mirror.example"]') == Counter()
+
+
 def test_a_comment_in_networks_runs_nothing_again(finished):
     comment = '"""Networks: a new text about multilayer perceptrons'
     with finished.edited("nir/networks/mlp.py", '"""Networks: multilayer perceptrons', comment):

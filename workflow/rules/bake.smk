@@ -18,10 +18,11 @@ rule bake:
         mem_mb=memory_of_training,
         runtime=minutes_of_training,
     params:
+        root=data_root,
         code=fingerprint(
             "nir.viewers.planes.of_run", "nir.baking", "nir.commands.viewing"
         ),
         page=content_of_viewer(),
     shell:
-        "nir bake $(dirname {input.model:q}) --data-root {DATA_ROOT:q}"
+        "nir bake $(dirname {input.model:q}) --data-root {params.root:q}"
         " --threads {threads} --log {log:q}"

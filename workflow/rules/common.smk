@@ -84,8 +84,6 @@ STARTED = time.time()
 EXPERIMENTS = load_experiments()
 SCALE = config["scale"]
 DATA_ROOT = config["data_root"]
-PINS = config["pins"]
-MIRRORS = " ".join(map(shlex.quote, config["mirrors"]))
 CHAPTERS = list(dict.fromkeys(e.chapter for e in EXPERIMENTS.values()))
 RUNS = {f"results/{SCALE}/{r.place}": r for e in EXPERIMENTS.values() for r in e.runs}
 TRAINED_ALIKE = trained_alike(EXPERIMENTS)
@@ -155,6 +153,20 @@ def subject_of(wildcards):
     if run.meshes:
         return f"{run.trained_on}/collection.json"
     return f"results/data/{run.dataset}.json" if run.dataset else run.subject
+
+
+# Where data lies and whence it came change no result. Snakemake runs nothing again for params that
+# may follow from a job's outputs, as those do that ask for them.
+def data_root(wildcards, output):
+    return DATA_ROOT
+
+
+def pins(wildcards, output):
+    return config["pins"]
+
+
+def mirrors(wildcards, output):
+    return " ".join(map(shlex.quote, config["mirrors"]))
 
 
 def content_of_subject(wildcards):

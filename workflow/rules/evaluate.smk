@@ -15,9 +15,10 @@ rule evaluate:
         mem_mb=memory_of_report,
         runtime=minutes_of_report,
     params:
+        root=data_root,
         plan=runs_of,
         weights_present=weights_of_metrics,
         code=fingerprint("nir.evaluation", *METRIC_MODULES),
     shell:
         "printf %s {params.plan:q} | nir evaluate --plan - --results results/{wildcards.scale}"
-        " --weights {DATA_ROOT:q}/weights --out {output:q} --log {log:q}"
+        " --weights {params.root:q}/weights --out {output:q} --log {log:q}"

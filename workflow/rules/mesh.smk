@@ -18,7 +18,8 @@ rule mesh:
         mem_mb=memory_of_training,
         runtime=minutes_of_training,
     params:
+        root=data_root,
         code=code_of_training,
     shell:
-        "nir mesh $(dirname {input.model:q}) --data-root {DATA_ROOT:q}"
+        "nir mesh $(dirname {input.model:q}) --data-root {params.root:q}"
         " --threads {threads} --log {log:q}"

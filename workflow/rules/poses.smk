@@ -14,9 +14,10 @@ rule poses:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
+        root=data_root,
         photos=photos_name_of,
         content=content_of_photos,
         code=fingerprint("nir.data.colmap"),
     shell:
-        "nir poses {params.photos:q} --out {output:q} --data-root {DATA_ROOT:q}"
+        "nir poses {params.photos:q} --out {output:q} --data-root {params.root:q}"
         " --threads {threads} --log {log:q}"

@@ -18,7 +18,8 @@ rule predict:
         mem_mb=memory_of_training,
         runtime=minutes_of_training,
     params:
+        root=data_root,
         code=code_of_training,
     shell:
-        "nir predict $(dirname {input.model:q}) --ahead --data-root {DATA_ROOT:q}"
+        "nir predict $(dirname {input.model:q}) --ahead --data-root {params.root:q}"
         " --threads {threads} --log {log:q}"

@@ -14,10 +14,11 @@ rule prepare_shapes:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
+        root=data_root,
         meshes=meshes_name_of,
         content=content_of_meshes,
         size="paper" if SCALE == "paper" else "small",
         code=fingerprint("nir.data.shape_preparation"),
     shell:
         "nir shapes prepare {params.meshes:q} --out $(dirname {output:q}) --size {params.size}"
-        " --data-root {DATA_ROOT:q} --jobs {threads} --log {log:q}"
+        " --data-root {params.root:q} --jobs {threads} --log {log:q}"

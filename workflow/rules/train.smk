@@ -24,6 +24,7 @@ rule train:
         mem_mb=memory_of_training,
         runtime=minutes_of_training,
     params:
+        root=data_root,
         recipe=recipe_of,
         code=code_of_training,
         task=task_of,
@@ -32,6 +33,6 @@ rule train:
         adopting=adopting,
     shell:
         "exec nir train {params.task} {params.subject:q} --recipe {params.recipe:q}"
-        " --seed {wildcards.seed} --data-root {DATA_ROOT:q} --threads {threads}"
+        " --seed {wildcards.seed} --data-root {params.root:q} --threads {threads}"
         " --out $(dirname {output.model:q}) --checkpoints results/{wildcards.scale}/.checkpoints"
         " ${{SLURM_JOB_ID:+--keep-checkpoints}} --ahead{params.adopting} --log {log:q}"
