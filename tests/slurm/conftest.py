@@ -63,9 +63,27 @@ def project(tmp_path: Path) -> Project:
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
     """The model that the long training ends with when nothing happens to it, without SLURM."""
-    copied = copy_of_project(tmp_path_factory.mktemp("undisturbed"))
+    return _undisturbed(tmp_path_factory.mktemp("undisturbed"))
+
+
+@pytest.fixture
+def very_long_submission(project: Project, cluster: Cluster) -> Iterator[Submission]:
+    """One training that takes half a minute wherever it runs."""
+    write_long_configuration(project, times=4)
+    yield from _submission(project, cluster)
+
+
+@pytest.fixture
+def very_long_undisturbed(tmp_path: Path) -> dict[str, torch.Tensor]:
+    """The model that it ends with when nothing happens to it."""
+    return _undisturbed(tmp_path / "undisturbed", times=4)
+
+
+def _undisturbed(folder: Path, *, times: int = 1) -> dict[str, torch.Tensor]:
+    folder.mkdir(exist_ok=True)
+    copied = copy_of_project(folder)
     write_small_configuration(copied)
-    write_long_configuration(copied)
+    write_long_configuration(copied, times=times)
     run = copied.snakemake(f"{LONG_RUN}/model.pt")
     assert run.returncode == 0, run.stdout
     return model(copied)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import subprocess
@@ -121,10 +122,12 @@ class Running:
         self.process.wait(120)
 
 
-def write_long_configuration(project: Project) -> None:
+def write_long_configuration(project: Project, *, times: int = 1) -> None:
+    """Let the project consist of the long training; `times` as long, if asked."""
     path = project.folder / "config.yaml"
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    path.write_text(yaml.safe_dump(config | {"experiments": LONG}), encoding="utf-8")
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) | {"experiments": copy.deepcopy(LONG)}
+    config["experiments"]["siren/image"]["budget"]["smoke"]["steps"] *= times
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
 
 
 def model(project: Project) -> dict[str, torch.Tensor]:
