@@ -56,7 +56,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
     except ImportError:
         from yaml import SafeLoader  # type: ignore[assignment]
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)
+        values = SafeLoader(path.read_text(encoding="utf-8")).get_single_data()
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; run from the folder of the Snakefile") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -84,8 +84,7 @@ def bring(
     together: the data sets that the same download holds; those that are absent are unpacked too.
     """
     present = locate(entry, data_root)
-    remade = entry.source == "generated" and _is_writable(data_root)
-    if present is not None and not remade:
+    if present is not None and not (entry.source == "generated" and _is_writable(data_root)):
         return present
     if entry.source == "bundled":
         raise InputError(
