@@ -58,7 +58,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """All values with the schema's version, ready for canonical JSON."""
-        return {"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {"schema": SCHEMA_VERSION, **values}
 
     def of_training(self) -> dict[str, Any]:
         """The values that decide the model: all but those of `asked_afterwards`."""
