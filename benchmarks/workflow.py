@@ -3,13 +3,15 @@
     python -m benchmarks workflow [--scale quick] [--json FILE]
 
 On finished results: the time of a dry run, and from Snakemake's record of the last whole run the
-share of its wall time that no training used.
+share of its wall time that no training used. Whatever is finished: time and memory of the plan of
+every experiment at the papers' size, each with its seeds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -27,6 +29,13 @@ def dry_run_seconds(scale: str) -> tuple[float, bool]:
     began = time.perf_counter()
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return time.perf_counter() - began, "Nothing to be done" in run.stdout + run.stderr
+
+
+def plan_at_paper_scale() -> dict[str, float]:
+    """What `snakemake -n` costs there; memory is the greatest of the processes started so far."""
+    seconds, _ = dry_run_seconds("paper")
+    kibibytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return {"plan_seconds": seconds, "plan_bytes": kibibytes * 1024}
 
 
 def training_seconds(scale: str) -> float:
@@ -52,7 +61,9 @@ def main() -> None:
         "nothing_to_do": nothing_to_do,
         "training_seconds": trained,
     }
+    record |= plan_at_paper_scale()
     print(f"snakemake -n on {options.scale}: {seconds:.1f} s; nothing to do: {nothing_to_do}")
+    print(f"plan at paper: {record['plan_seconds']:.1f} s, {record['plan_bytes'] / 2**20:.0f} MiB")
     if options.wall_seconds:
         share = 1 - trained / (options.wall_seconds * options.cores)
         record |= {"wall_seconds": options.wall_seconds, "share_not_training": share}

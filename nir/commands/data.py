@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nir.commands.options import DATA_ROOT, add_configured_data_root, add_log, configuration_here
+from nir.commands.options import DATA_ROOT, add_data_root, add_log, configuration_here
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -33,7 +33,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="hashes of first downloads; default: pins of config.yaml, or not kept",
     )
-    add_configured_data_root(fetch)
+    add_data_root(fetch)
     add_log(fetch)
     fetch.set_defaults(command=_fetch)
 

@@ -21,18 +21,7 @@ def add_log(parser: argparse.ArgumentParser) -> None:
 
 
 def add_data_root(parser: argparse.ArgumentParser) -> None:
-    """--data-root: where data sets lie."""
-    parser.add_argument(
-        "--data-root",
-        type=Path,
-        default=DATA_ROOT,
-        metavar="DIR",
-        help="where data sets lie; default: data",
-    )
-
-
-def add_configured_data_root(parser: argparse.ArgumentParser) -> None:
-    """--data-root of commands that know a configuration; None where it is not given."""
+    """--data-root: where data sets lie; None where it is not given, see `data_root_of`."""
     parser.add_argument(
         "--data-root",
         type=Path,
@@ -65,6 +54,13 @@ def configuration_of(options: argparse.Namespace) -> dict[str, Any]:
     over = {} if options.configfile is None else read_configuration(options.configfile)
     scale = {} if options.scale is None else {"scale": options.scale}
     return load_configuration(options.config, over | scale)
+
+
+def data_root_of(options: argparse.Namespace) -> Path:
+    """Where data sets lie: as given, else as this folder's configuration says, else in data."""
+    if options.data_root is not None:
+        return options.data_root
+    return Path(configuration_here().get("data_root", DATA_ROOT))
 
 
 def configuration_here() -> dict[str, Any]:

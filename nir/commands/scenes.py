@@ -10,10 +10,10 @@ from pathlib import Path
 from nir.commands.options import (
     DATA_ROOT,
     add_configuration,
-    add_configured_data_root,
     add_data_root,
     add_log,
     configuration_of,
+    data_root_of,
 )
 from nir.errors import InputError
 
@@ -70,7 +70,7 @@ def _add_doctor(commands: argparse._SubParsersAction) -> None:
         default=60.0,
         help="to measure trainings for; default: 60; 0: do not",
     )
-    add_configured_data_root(doctor)
+    add_data_root(doctor)
     add_log(doctor)
     doctor.set_defaults(command=_doctor)
 
@@ -81,7 +81,7 @@ def _poses(options: argparse.Namespace) -> None:
     from nir.reporting.drawings.cameras import write_camera_plot
 
     estimate_poses(
-        resolve_subject(options.photos, options.data_root),
+        resolve_subject(options.photos, data_root_of(options)),
         options.out,
         seed=options.seed,
         longer_side=options.longer_side,

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nir.commands.options import add_data_root, add_log
+from nir.commands.options import add_data_root, add_log, data_root_of
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -42,7 +42,7 @@ def _prepare(options: argparse.Namespace) -> None:
                 handle.write(line + "\n")
 
     prepare_folder(
-        resolve_subject(options.folder, options.data_root),
+        resolve_subject(options.folder, data_root_of(options)),
         options.out,
         PREPARATIONS[options.size],
         jobs=options.jobs or available_cores(),

@@ -17,6 +17,7 @@ from nir.commands.options import (
     add_device,
     add_log,
     configuration_of,
+    data_root_of,
 )
 from nir.errors import InputError
 
@@ -85,7 +86,7 @@ def _train(options: argparse.Namespace) -> None:
     )
     with computing(options, _label_of(options.out)) as device:
         shared = {
-            "data_root": options.data_root,
+            "data_root": data_root_of(options),
             "device": device,
             "label": _label_of(options.out),
             "log": options.log,
@@ -172,14 +173,14 @@ def _predict(options: argparse.Namespace) -> None:
     from nir.runs import predict_run
 
     with computing(options, _label_of(options.run)) as device:
-        predict_run(options.run, data_root=options.data_root, device=device)
+        predict_run(options.run, data_root=data_root_of(options), device=device)
 
 
 def _mesh(options: argparse.Namespace) -> None:
     from nir.runs import mesh_run
 
     with computing(options, _label_of(options.run)) as device:
-        mesh_run(options.run, data_root=options.data_root, device=device)
+        mesh_run(options.run, data_root=data_root_of(options), device=device)
 
 
 def _add_status(commands: argparse._SubParsersAction) -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nir.commands.options import add_data_root, add_device, add_log
+from nir.commands.options import add_data_root, add_device, add_log, data_root_of
 
 VIEWER = "viewer"
 
@@ -74,7 +74,7 @@ def _bake_run(options: argparse.Namespace, run: Path, out: Path) -> None:
             out,
             settings=settings,
             resolution=options.resolution,
-            data_root=options.data_root,
+            data_root=data_root_of(options),
             device=device,
         )
     sys.stdout.write(report + "\n")

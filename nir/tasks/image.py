@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 
 from nir.data.images import centre_crop_square, read_image, resize_image
 from nir.data.splines import spline_derivatives
-from nir.fields.coordinates import field_from
+from nir.fields.coordinates import FixedPoints, field_from
 from nir.grids import PixelGrid
 from nir.networks.mlp import parameter_count
 from nir.operators.calculus import value_gradient_and_laplacian
@@ -127,6 +127,7 @@ class ImageTask(Task):
         self.coordinates = pixel_coordinates(recipe.resolution, recipe.coordinates).to(image.device)
         self.trained = self._pixels(self._mask("trained"))
         self.tested = self._pixels(self._mask("tested"))
+        self.at_trained = FixedPoints(field, self.trained.coordinates)
 
     def _mask(self, which: str) -> Tensor:
         """Which pixels are trained on or tested on."""
@@ -154,20 +155,21 @@ class ImageTask(Task):
 
     def losses(self, batch: Pixels) -> dict[str, Tensor]:
         """Mean squared error of the values; Fourier Features' notebooks halve it."""
-        error = torch.mean((self.field(batch.coordinates) - batch.values) ** 2)
+        error = torch.mean((self.at_trained.values() - batch.values) ** 2)
         return {"value": error / 2 if self.recipe.loss == "half_mse" else error}
 
     def monitor(self) -> dict[str, float]:
         """Mean squared errors in units of [0, 1] on trained and, if others, tested pixels."""
         if not self.recipe.monitored:
             return {}
-        errors = {"mse_trained": self._mean_squared_error(self.trained)}
+        errors = {"mse_trained": self._mean_squared_error(self.at_trained.values(), self.trained)}
         if self.recipe.tested_pixels != "trained":
-            errors["mse_tested"] = self._mean_squared_error(self.tested)
+            values = self.field(self.tested.coordinates)
+            errors["mse_tested"] = self._mean_squared_error(values, self.tested)
         return errors
 
-    def _mean_squared_error(self, pixels: Pixels) -> float:
-        predicted = self._in_unit_range(self.field(pixels.coordinates)).clamp(0, 1)
+    def _mean_squared_error(self, values: Tensor, pixels: Pixels) -> float:
+        predicted = self._in_unit_range(values).clamp(0, 1)
         return torch.mean((predicted - self._in_unit_range(pixels.values)) ** 2).item()
 
     def _in_unit_range(self, values: Tensor) -> Tensor:

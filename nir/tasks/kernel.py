@@ -22,7 +22,7 @@ from nir.data.generated_signals import read_signals
 from nir.data.signals import power_law_amplitudes
 from nir.encodings import FourierFeatures
 from nir.errors import InputError
-from nir.fields.coordinates import Field
+from nir.fields.coordinates import Field, FixedPoints
 from nir.kernels import (
     Kernel,
     ReluNetwork,
@@ -114,6 +114,7 @@ class KernelTask(Task):
         step = len(signal) // recipe.trained_points
         self.whole = Samples(points, signal[:, None])
         self.trained = Samples(points[::step], signal[::step, None])
+        self.at_trained = FixedPoints(field, self.trained.coordinates)
 
     def batch(self, step: int, generator: Generator) -> Samples:
         """Return all trained points."""
@@ -121,12 +122,12 @@ class KernelTask(Task):
 
     def losses(self, batch: Samples) -> dict[str, Tensor]:
         """1/2 sum of squares, as the notebook's learning rate wants it."""
-        error = self.field(batch.coordinates) - batch.values
+        error = self.at_trained.values() - batch.values
         return {"value": error.square().sum() / 2}
 
     def monitor(self) -> dict[str, float]:
         """Mean squared errors and the error's Fourier bins, as `_curves` names them."""
-        trained = self.field(self.trained.coordinates) - self.trained.values
+        trained = self.at_trained.values() - self.trained.values
         tested = self.field(self.whole.coordinates) - self.whole.values
         return {k: v.item() for k, v in _curves(trained[None], tested[None]).items()}
 

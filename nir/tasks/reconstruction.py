@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from nir.data.volumes import as_cube, as_square, read_slice, read_volume
-from nir.fields.coordinates import field_from
+from nir.fields.coordinates import FixedPoints, field_from
 from nir.grids import Lattice
 from nir.networks.mlp import parameter_count
 from nir.operators.fourier import MaskedFourierTransform, scaled_gaussian_mask
@@ -70,6 +70,7 @@ class ReconstructionTask(Task):
         if isinstance(operator, RadonTransform) and isinstance(field, Lattice):
             # The Radon operator's coordinates are (x, y); a lattice's axes are rows and columns.
             self.coordinates = self.coordinates.flip(-1)
+        self.at_grid = FixedPoints(field, self.coordinates)
         self.measured = operator(truth)
 
     def batch(self, step: int, generator: Generator) -> Tensor:
@@ -78,7 +79,7 @@ class ReconstructionTask(Task):
 
     def losses(self, batch: Tensor) -> dict[str, Tensor]:
         """1/2 mean of the squared absolute residual, over all measurements."""
-        predicted = self.operator(self.field(self.coordinates).reshape(self.truth.shape))
+        predicted = self.operator(self.at_grid.values().reshape(self.truth.shape))
         return {"measurement": (predicted - batch).abs().square().mean() / 2}
 
     @torch.no_grad()

@@ -82,6 +82,24 @@ def test_fetch_of_nothing_says_what_to_do(capsys):
 
 
 @pytest.mark.parametrize(
+    ("given", "root"), [([], "elsewhere"), (["--data-root", "given"], "given")]
+)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "siren_image", "lego", "--out", "run"],
+        ["poses", "lego", "--out", "scene"],
+        ["shapes", "prepare", "lego", "--out", "shapes"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_commands_look_for_data_where_the_configuration_says(here, capsys, command, given, root):
+    with pytest.raises(SystemExit):
+        main([*command, *given])
+    assert f"{root}/nerf_synthetic/lego: lego is not there yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("options", "root", "experiments"),
     [
         ([], "elsewhere", 1),

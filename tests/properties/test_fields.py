@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 import torch
 
-from nir.fields.coordinates import Field, field_from
+from nir.fields.coordinates import Field, FixedPoints, field_from
 from nir.networks.mlp import parameter_count
 from nir.recipes.field import Activation, Encoding
 from nir.recipes.image import FourierImageRecipe, SirenImageRecipe
@@ -58,3 +58,27 @@ def test_each_point_is_mapped_on_its_own():
     points = torch.rand(6, 2, dtype=torch.float64)
     order = torch.tensor([3, 1, 5, 0, 2, 4])
     torch.testing.assert_close(built(points)[order], built(points[order]))
+
+
+def test_fixed_points_have_the_values_and_gradients_of_the_field_there_at_every_step():
+    built, points = field(FourierImageRecipe(encoding="gaussian", width=8)), torch.rand(7, 2)
+    fixed = FixedPoints(built, points)
+    for _ in range(3):
+        expected = torch.autograd.grad(built(points).square().sum(), built.network.parameters())
+        found = torch.autograd.grad(fixed.values().square().sum(), built.network.parameters())
+        assert torch.equal(fixed.values(), built(points))
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        with torch.no_grad():
+            built.network.last.weight.add_(0.1)
+
+
+def test_fixed_points_are_encoded_once_unless_the_encoding_is_trained():
+    points, seen = torch.rand(7, 2), []
+    for encoding in ("gaussian", "radial_basis"):
+        built = field(FourierImageRecipe(encoding=encoding, width=8))
+        built.encoding.register_forward_hook(lambda *_, name=encoding: seen.append(name))
+        fixed = FixedPoints(built, points)
+        for _ in range(3):
+            fixed.values()
+    assert seen.count("gaussian") == 1
+    assert seen.count("radial_basis") == 3
