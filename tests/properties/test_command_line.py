@@ -280,6 +280,38 @@ def test_help_and_the_list_of_data_need_no_torch():
         assert finished.stdout
 
 
+def process(*arguments: str, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "nir", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "out", "err"),
+    [
+        (["--help"], 0, "Neural implicit representations", ""),
+        (["fetch", "--list"], 0, "astronaut", ""),
+        (["trian"], 2, "", "invalid choice: 'trian'"),
+        (["fetch", "astronout"], 2, "", "did you mean 'astronaut'"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else None,
+)
+def test_a_process_ends_at_once_but_says_all_and_its_exit_code(arguments, exit_code, out, err):
+    finished = process(*arguments)
+    assert finished.returncode == exit_code
+    assert out in finished.stdout
+    assert err in finished.stderr
+
+
+def test_a_process_whose_reader_has_gone_says_nothing():
+    shell = f"{sys.executable} -m nir fetch --list | head -1; echo ${{PIPESTATUS[0]}}"
+    finished = subprocess.run(
+        ["bash", "-c", shell], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert len(finished.stdout.splitlines()) == 2
+    assert finished.stdout.splitlines()[1] in "01"
+    assert finished.stderr == ""
+
+
 def test_an_unknown_command_names_the_known_ones(capsys):
     with pytest.raises(SystemExit) as raised:
         main(["trian"])
