@@ -1,9 +1,10 @@
-"""Benchmark: rendering a large view with and without skipping what is empty.
+"""Benchmark: rendering a large view, every sample evaluated, and in the ways that skip some.
 
     python -m benchmarks rendering RUN [--data-root DATA] [--side 800] [--threads 1] [--json FILE]
 
 RUN is a trained run of NeRF (`nir train`). Its first test view is rendered `side` pixels wide and
-high, every sample evaluated, then with the run's occupancy grids, whose making is timed apart. The
+high, every sample evaluated, then with the run's occupancy grids, whose making is timed apart, then
+in the one pass that the seen field's grid guides. Evaluations of the fields are counted, too. The
 memory is the greatest resident size of this process while it renders every sample, above what it
 has with the model loaded and one small view rendered.
 """
@@ -12,11 +13,14 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from benchmarks.machine import describe
 from nir.files import read_json, write_json
@@ -38,11 +42,32 @@ def camera_of(task: NerfTask, side: int) -> Cameras:
     )
 
 
-def timed_view(renderer: Renderer, cameras: Cameras) -> tuple[RenderedImage, float]:
-    """A view and the seconds it took."""
-    began = time.perf_counter()
-    rendered = renderer.render(cameras, 0)
-    return rendered, time.perf_counter() - began
+@dataclass
+class Way:
+    """A way to render views of a task, which counts the points that its fields are asked for."""
+
+    task: NerfTask
+    render: Callable[[Cameras, int], RenderedImage]
+    evaluations: int = 0
+
+    def timed(self, cameras: Cameras) -> tuple[RenderedImage, float]:
+        """A view, the seconds it took; and `evaluations` anew."""
+        self.evaluations = 0
+        pair = self.task.field
+        hooks = [
+            field.register_forward_hook(self._count)
+            for field in (pair.coarse, pair.fine)
+            if field is not None
+        ]
+        began = time.perf_counter()
+        rendered = self.render(cameras, 0)
+        seconds = time.perf_counter() - began
+        for hook in hooks:
+            hook.remove()
+        return rendered, seconds
+
+    def _count(self, field: nn.Module, inputs: tuple[Tensor, ...], outputs: Any) -> None:
+        self.evaluations += inputs[0].shape[:-1].numel()
 
 
 def resident_bytes(which: str) -> int:
@@ -64,47 +89,57 @@ def psnr(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Render twice and compare."""
+    """Render in every way and compare."""
     task = load_run(options.run, data_root=options.data_root, device=choose_device(options.device))
-    renderer = Renderer(task)
+    renderer, skipping = Renderer(task), Renderer(task)
     renderer.occupancy = None
-    timed_view(renderer, camera_of(task, 32))
+    every = Way(task, renderer.render)
+    every.timed(camera_of(task, 32))
     forget_greatest_size()
     before = resident_bytes("VmRSS")
     cameras = camera_of(task, options.side)
-    every, seconds_every = timed_view(renderer, cameras)
-    memory = resident_bytes("VmHWM") - before
+    whole, seconds = every.timed(cameras)
+    memory = max(0, resident_bytes("VmHWM") - before)  # the kernel counts in batches
     began = time.perf_counter()
-    renderer.occupancy = renderer.occupied_cells()
+    skipping.occupancy = skipping.occupied_cells()
     grid_seconds = time.perf_counter() - began
-    skipped, seconds_skipping = timed_view(renderer, cameras)
-    return {
+    views = task.scene.splits["test"][:: options.every_test_view]
+    quality = test_qualities(task, every, views)
+    result = {
         "machine": describe(renderer.device),
         "run": read_json(options.run / "recipe.json"),
         "side": options.side,
-        "seconds_every_sample": seconds_every,
-        "seconds_skipping": seconds_skipping,
-        "seconds_of_grid": grid_seconds,
-        "times_faster": seconds_every / seconds_skipping,
-        "psnr_of_one_against_the_other": psnr(every.colour, skipped.colour),
-        "largest_loss_of_test_psnr": loss_of_quality(task, renderer),
-        "occupied_share_coarse": renderer.occupancy.coarse.occupied_share,
-        "occupied_share_fine": renderer.occupancy.fine.occupied_share,
+        "seconds_every_sample": seconds,
+        "evaluations_every_sample": every.evaluations,
+        "seconds_of_grids": grid_seconds,
+        "test_views": len(views),
+        "test_psnr_every_sample": float(np.mean(quality)),
+        "occupied_share_coarse": skipping.occupancy.coarse.occupied_share,
+        "occupied_share_fine": skipping.occupancy.fine.occupied_share,
         "bytes_over_model": memory,
     }
+    ways = {"skipping": skipping.render, "guided": skipping.render_guided}
+    for name, render in ways.items():
+        way = Way(task, render)
+        rendered, shorter = way.timed(cameras)
+        losses = quality - test_qualities(task, way, views)
+        result[name] = {
+            "seconds": shorter,
+            "evaluations": way.evaluations,
+            "times_faster": seconds / shorter,
+            "times_fewer_evaluations": every.evaluations / way.evaluations,
+            "psnr_against_every_sample": psnr(whole.colour, rendered.colour),
+            "largest_loss_of_test_psnr": float(losses.max()),
+            "mean_loss_of_test_psnr": float(losses.mean()),
+        }
+    return result
 
 
-def loss_of_quality(task: NerfTask, renderer: Renderer) -> float:
-    """The most that skipping takes from a test view's PSNR, in decibels."""
-    grids = renderer.occupancy
-    losses = []
-    for view in task.scene.splits["test"]:
-        truth = torch.from_numpy(task.scene.images[view])
-        quality = []
-        for renderer.occupancy in (None, grids):
-            quality.append(psnr(renderer.render(task.scene.cameras, int(view)).colour, truth))
-        losses.append(quality[0] - quality[1])
-    return max(losses)
+def test_qualities(task: NerfTask, way: Way, views: np.ndarray) -> np.ndarray:
+    """PSNR of test views, at the run's own size."""
+    photographs = (torch.from_numpy(task.scene.images[view]) for view in views)
+    rendered = (way.render(task.scene.cameras, int(view)).colour for view in views)
+    return np.array(list(map(psnr, rendered, photographs)))
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -113,6 +148,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("run", type=Path)
     parser.add_argument("--data-root", type=Path, default=Path("data"))
     parser.add_argument("--side", type=int, default=800)
+    parser.add_argument("--every-test-view", type=int, default=1, metavar="N", help="or each N-th")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--json", type=Path)
@@ -126,8 +162,13 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     result = measure(options)
     print(f"every sample {result['seconds_every_sample']:.1f} s")
-    print(f"skipping     {result['seconds_skipping']:.1f} s, {result['times_faster']:.2f} x faster")
-    print(f"test PSNR falls by {result['largest_loss_of_test_psnr']:.4f} dB at most")
+    for way in ("skipping", "guided"):
+        found = result[way]
+        print(
+            f"{way} {found['seconds']:.1f} s, {found['times_faster']:.2f} x faster, "
+            f"{found['times_fewer_evaluations']:.2f} x fewer evaluations; test PSNR falls by "
+            f"{found['largest_loss_of_test_psnr']:.4f} dB at most"
+        )
     print(f"{result['bytes_over_model'] / 2**20:.0f} MiB over the model")
     if options.json:
         write_json(options.json, result)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from nir.errors import InputError
 from nir.geometry.rays import Rays
@@ -23,11 +24,15 @@ Density = Callable[[Float[Tensor, "points 3"]], Float[Tensor, " points"]]
 
 @dataclass(frozen=True)
 class OccupancyGrid:
-    """Which cells of the box from `lower` to `upper` hold anything; outside it nothing does."""
+    """Which cells of the box from `lower` to `upper` hold anything; outside it nothing does.
+
+    corner_density: the density, not negative, at the corners of the cells.
+    """
 
     lower: Float[Tensor, " 3"]
     upper: Float[Tensor, " 3"]
     cells: Bool[Tensor, "x y z"]
+    corner_density: Float[Tensor, "corners_x corners_y corners_z"]
 
     @classmethod
     def from_density(
@@ -51,12 +56,11 @@ class OccupancyGrid:
             raise InputError(f"box from {lower.tolist()} to {upper.tolist()}: it has no inside")
         limit = absorbed_at_most / float(torch.linalg.vector_norm(upper - lower))
         coarser = max(8, resolution // 4)
-        first = _occupied_cells(density, lower, upper, coarser, limit, points_at_once)
-        if not bool(first.any()):
-            return cls(lower, upper, first)
-        lower, upper = _box_of_cells(first, lower, upper)
-        cells = _occupied_cells(density, lower, upper, resolution, limit, points_at_once)
-        return cls(lower, upper, cells)
+        first = cls(lower, upper, *_asked(density, lower, upper, coarser, limit, points_at_once))
+        if not bool(first.cells.any()):
+            return first
+        lower, upper = _box_of_cells(first.cells, lower, upper)
+        return cls(lower, upper, *_asked(density, lower, upper, resolution, limit, points_at_once))
 
     @property
     def occupied_share(self) -> float:
@@ -71,9 +75,20 @@ class OccupancyGrid:
         x, y, z = torch.minimum(within.long().clamp_min(0), size - 1).unbind(-1)
         return inside & self.cells[x, y, z]
 
+    def density_at(self, points: Float[Tensor, "rays samples 3"]) -> Float[Tensor, "rays samples"]:
+        """The density as the grid remembers it: linear between corners, nought outside."""
+        # grid_sample's axes are reversed: its first coordinate runs along the last axis.
+        within = 2 * (points - self.lower) / (self.upper - self.lower) - 1
+        found = F.grid_sample(
+            self.corner_density[None, None], within.flip(-1)[None, None], align_corners=True
+        )
+        inside = (within.abs() <= 1).all(-1)
+        return found[0, 0, 0] * inside
+
     def to(self, device: torch.device | str) -> OccupancyGrid:
         """The same grid on another device."""
-        return OccupancyGrid(self.lower.to(device), self.upper.to(device), self.cells.to(device))
+        parts = (self.lower, self.upper, self.cells, self.corner_density)
+        return OccupancyGrid(*(part.to(device) for part in parts))
 
 
 class OccupancyGrids(NamedTuple):
@@ -94,19 +109,21 @@ def box_of_rays(
     return lower - margin, upper + margin
 
 
-def _occupied_cells(
+def _asked(
     density: Density,
     lower: Tensor,
     upper: Tensor,
     resolution: int,
     limit: float,
     points_at_once: int,
-) -> Bool[Tensor, "x y z"]:
+) -> tuple[Bool[Tensor, "x y z"], Float[Tensor, "corners_x corners_y corners_z"]]:
+    """Occupied cells, and the density at their corners."""
     corners = _lattice(lower, upper, resolution + 1, 0.0)
     centres = _lattice(lower, upper, resolution, 0.5)
-    at_corners = _above(density, corners, limit, points_at_once)
-    at_centres = _above(density, centres, limit, points_at_once)
-    return _grown(at_centres | _grown(at_corners, 2, padding=0), 3)
+    at_corners = _on_lattice(density, corners, points_at_once)
+    at_centres = _on_lattice(density, centres, points_at_once)
+    holding = (at_centres > limit) | _grown(at_corners > limit, 2, padding=0)
+    return _grown(holding, 3), at_corners
 
 
 def _box_of_cells(
@@ -127,22 +144,21 @@ def _lattice(lower: Tensor, upper: Tensor, count: int, offset: float) -> list[Te
 
 
 @torch.no_grad()
-def _above(
-    density: Density, axes: list[Tensor], limit: float, points_at_once: int
-) -> Bool[Tensor, "x y z"]:
+def _on_lattice(
+    density: Density, axes: list[Tensor], points_at_once: int
+) -> Float[Tensor, "x y z"]:
+    """The density, not negative, at all points of a lattice."""
     shape = [len(axis) for axis in axes]
     slab = max(1, points_at_once // (shape[1] * shape[2]))
     found = []
     for xs in axes[0].split(slab):
         grid = torch.meshgrid(xs, axes[1], axes[2], indexing="ij")
         points = torch.stack(grid, dim=-1).reshape(-1, 3)
-        found.append((density(points) > limit).reshape(len(xs), *shape[1:]))
+        found.append(torch.relu(density(points)).reshape(len(xs), *shape[1:]))
     return torch.cat(found)
 
 
 def _grown(cells: Bool[Tensor, "x y z"], width: int, padding: int = 1) -> Bool[Tensor, "a b c"]:
     """Maximum over windows of `width` cells: 3 with padding marks the neighbours of the marked."""
-    pooled = torch.nn.functional.max_pool3d(
-        cells[None, None].float(), width, stride=1, padding=padding
-    )
+    pooled = F.max_pool3d(cells[None, None].float(), width, stride=1, padding=padding)
     return pooled[0, 0] > 0

@@ -275,19 +275,33 @@ def render_image(
     occupancy: OccupancyGrids | None = None,
     rays_at_once: int | None = None,
 ) -> RenderedImage:
-    """Render the rays (height, width) of a view in bounded memory, without randomness.
+    """Render the rays (height, width) of a view, without randomness; see `image_in_chunks`."""
+    return image_in_chunks(
+        lambda chunk: (
+            render_rays(field_coarse, field_fine, chunk, settings, occupancy=occupancy).final
+        ),
+        rays,
+        samples_per_ray=settings.samples_per_ray,
+        rays_at_once=rays_at_once,
+    )
 
-    Rays go through the field in chunks, and each chunk's result leaves the device at once. When
+
+def image_in_chunks(
+    render: Callable[[Rays], Rendering],
+    rays: Rays,
+    *,
+    samples_per_ray: int,
+    rays_at_once: int | None = None,
+) -> RenderedImage:
+    """Render the rays (height, width) of a view in bounded memory.
+
+    Rays are rendered in chunks, and each chunk's result leaves the device at once. When
     `rays_at_once` is None, chunks start at 2^17 samples on a CPU and 2^20 on a GPU. A chunk that
     does not fit in memory is halved, and stays so.
     """
     if rays_at_once is None:
         samples = 2**17 if rays.origins.device.type == "cpu" else 2**20
-        rays_at_once = max(1, samples // settings.samples_per_ray)
-
-    def render(chunk: Rays) -> Rendering:
-        return render_rays(field_coarse, field_fine, chunk, settings, occupancy=occupancy).final
-
+        rays_at_once = max(1, samples // samples_per_ray)
     parts = _in_chunks(render, rays.flat(), rays_at_once)
     names = [field.name for field in fields(RenderedImage)]
     return RenderedImage(

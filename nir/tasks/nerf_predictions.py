@@ -22,6 +22,7 @@ from nir.geometry.cameras import Cameras
 from nir.geometry.paths import orbit_among, spiral
 from nir.geometry.rays import Rays, depth_from_ndc, ndc_rays, rays_of_image
 from nir.networks.mlp import parameter_count
+from nir.operators.guided import render_image_guided
 from nir.operators.occupancy import OccupancyGrid, OccupancyGrids, box_of_rays
 from nir.operators.volume import RenderedImage, render_image
 from nir.predictions import Predictions
@@ -79,6 +80,14 @@ class Renderer:
         return render_image(
             field.coarse, field.fine, rays, self.task.settings, occupancy=self.occupancy
         )
+
+    def render_guided(self, cameras: Cameras, view: int) -> RenderedImage:
+        """Render one view in a fraction of the time, if empty space may be skipped at all."""
+        if self.occupancy is None:
+            return self.render(cameras, view)
+        rays = self.rays(cameras, view)[1]
+        seen, grid = self.task.field.seen, self.occupancy.fine
+        return render_image_guided(seen, rays, self.task.settings, grid)
 
     def depth(self, cameras: Cameras, view: int, rendered: RenderedImage) -> NDArray[np.float32]:
         """Expected depth of what each ray meets, in the units of the scene's files.
@@ -244,7 +253,7 @@ def write_videos(renderer: Renderer, out: Path, count: int) -> None:
     """Write path.mp4 and path-depth.mp4 along a closed path: a spiral, or an orbit."""
     scene = renderer.scene
     along = path_past(scene, count)
-    views = [renderer.render(along, frame) for frame in range(count)]
+    views = [renderer.render_guided(along, frame) for frame in range(count)]
     nearness = [
         (view.opacity * (1 - view.depth) if scene.ndc else view.disparity).numpy() for view in views
     ]

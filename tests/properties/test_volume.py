@@ -259,7 +259,10 @@ def test_what_lies_behind_the_last_sample_is_never_skipped():
 
     rays = rays_of_image(camera_around(), 1)
     grid = OccupancyGrid(
-        torch.full((3,), -9.0), torch.full((3,), 9.0), torch.zeros(4, 4, 4, dtype=torch.bool)
+        torch.full((3,), -9.0),
+        torch.full((3,), 9.0),
+        torch.zeros(4, 4, 4, dtype=torch.bool),
+        torch.zeros(5, 5, 5),
     )
     image = render_image(haze, None, rays, RenderSettings(), occupancy=OccupancyGrids(grid, grid))
     torch.testing.assert_close(image.colour, torch.full((24, 24, 3), 0.25))
