@@ -109,8 +109,10 @@ def _train(options: argparse.Namespace) -> None:
 def computing(options: argparse.Namespace, label: str) -> Iterator[Any]:
     """Yield the device to compute on: a GPU of this process's own if there is one."""
     from nir.devices import gpu_slot
+    from nir.memory import keep_freed_memory
     from nir.runs import choose_device
 
+    keep_freed_memory()
     with gpu_slot(options.device, lambda text: print(f"[{label}] {text}", file=sys.stderr)):
         _use_threads(options.threads)
         yield choose_device(options.device)
