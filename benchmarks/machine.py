@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from nir.memory import MALLOC_MMAP_THRESHOLD, MALLOC_TRIM_THRESHOLD
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -25,6 +29,18 @@ def describe(device: torch.device | str) -> dict[str, Any]:
         "system": platform.platform(),
         "commit": _commit(),
     }
+
+
+def free_as_usual() -> None:
+    """Undo `nir.memory.keep_freed_memory`: what is compared with frees memory as any process does.
+
+    The GNU C library's thresholds are those that it arrives at by itself once large tensors have
+    been freed (mallopt(3): at most 32 MiB, and twice as much).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(MALLOC_MMAP_THRESHOLD, 32 * 2**20)
+        mallopt(MALLOC_TRIM_THRESHOLD, 64 * 2**20)
 
 
 def _processor() -> str:
