@@ -28,7 +28,7 @@ from nir.operators.volume import (
 )
 
 GUIDE_INTERVALS = 256
-"""In so many intervals of a ray the grid is looked up: two to a cell of 128 along the diagonal."""
+"""In so many intervals of a ray the grid is looked up: they are shorter than its cells."""
 
 GUIDED_SAMPLES = 32
 """So many samples of a ray follow the grid: a quarter of what NeRF's second pass adds.
