@@ -24,6 +24,7 @@ from scipy.spatial import ConvexHull
 from nir.data.mesh_repair import RepairReport
 from nir.data.shapes import Shape, to_unit_cube
 from nir.errors import unknown_name
+from nir.geometry.triangulation import settled_triangles
 from nir.random import seed_of
 
 Points = Float[np.ndarray, "_ 3"]
@@ -66,9 +67,11 @@ class Member:
             nothing.astype(np.int64),
             type_str="union",
         )
+        # CGAL divides flat parts by where things lie in memory, so in another way in each process.
+        triangles = settled_triangles(joined, triangles.astype(np.int64))
         # As it is: leaving out slivers, which rounding may have flattened, would open the surface.
         report = RepairReport(faces_read=len(triangles), vertices_read=len(joined), patches=1)
-        return Shape(joined, triangles.astype(np.int64), self.name, report)
+        return Shape(joined, triangles, self.name, report)
 
 
 def member(family: str, number: int) -> Member:
