@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nir.errors import InputError, MissingWeightsError
-from nir.files import read_json, sha256_of_file, write_json, write_text
+from nir.files import read_json, remove_leftovers, sha256_of_file, write_json, write_result
 from nir.fingerprints import fingerprint
 from nir.metrics import METRIC_MODULES, metric
 from nir.predictions import MANIFEST, Item, Predictions, read_array, read_predictions
@@ -46,6 +46,7 @@ def evaluate_run(run_folder: Path, *, weights_folder: Path | None = None) -> dic
     rows = compute_metrics(predictions, weights_folder=weights_folder)
     result = {**stamp, "metrics": rows}
     write_json(path, result)
+    remove_leftovers(path)
     return result
 
 
@@ -115,7 +116,7 @@ def evaluate_experiment(
     for run in plan["runs"]:
         result = evaluate_run(results / run["place"], weights_folder=weights_folder)
         writer.writerows({**run, **row} for row in result["metrics"])
-    write_text(out, text.getvalue())
+    write_result(out, text.getvalue())
 
 
 def _read(path: Path) -> Any:

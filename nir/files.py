@@ -142,6 +142,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_result(path: Path, text: str) -> None:
+    """`write_text` for the one writer of `path`: what kills left of earlier writings goes, too."""
+    write_text(path, text)
+    remove_leftovers(path)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write bytes, whole or not at all."""
     with written_whole(path) as temporary:

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from nir.errors import unknown_name
-from nir.files import written_whole
+from nir.files import remove_leftovers, written_whole
 from nir.reporting.drawings import (
     cameras,
     curves,
@@ -102,4 +102,5 @@ def plot(
         for path, metadata in ((png, {"Software": None}), (pdf, {"CreationDate": None})):
             with written_whole(path) as temporary:
                 drawn.savefig(temporary, metadata=metadata)
+            remove_leftovers(path)
     plt.close(drawn)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nir.errors import unknown_name
-from nir.files import write_text
+from nir.files import write_result
 from nir.reporting.results import Results
 from nir.reporting.tables import format_value
 
@@ -33,7 +33,7 @@ def write_panel(
     """Write the panel of that name for an experiment."""
     if panel not in PANELS:
         raise unknown_name("panel", panel, PANELS)
-    write_text(out, PANELS[panel](Results(plan, metrics, results)))
+    write_result(out, PANELS[panel](Results(plan, metrics, results)))
 
 
 def bandwidth_sliders(results: Results) -> str:

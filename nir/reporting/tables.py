@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from nir.errors import InputError
-from nir.files import write_text
+from nir.files import write_result
 
 UNCHECKED = "†"
 TABLE_COLUMNS = [
@@ -56,8 +56,8 @@ def tabulate(
 ) -> None:
     """Write table.csv (every metric) and table.md (the headline metrics) of an experiment."""
     table = table_of(plan, pd.read_csv(metrics, keep_default_na=False), read_published(published))
-    write_text(csv, table.to_csv(index=False, lineterminator="\n"))
-    write_text(markdown, as_markdown(plan, table))
+    write_result(csv, table.to_csv(index=False, lineterminator="\n"))
+    write_result(markdown, as_markdown(plan, table))
 
 
 def read_published(paths: Sequence[Path]) -> pd.DataFrame:
@@ -212,4 +212,4 @@ def summarise(*, tables: Sequence[Path], metrics: Sequence[Path], out: Path) -> 
         joined["experiment"] = table_path.parent.name
         frames.append(joined)
     everything = pd.concat(frames, ignore_index=True).reindex(columns=SUMMARY_COLUMNS)
-    write_text(out, everything.to_csv(index=False, lineterminator="\n"))
+    write_result(out, everything.to_csv(index=False, lineterminator="\n"))

@@ -26,6 +26,7 @@ from nir.files import (
     remove_leftovers,
     sha256_of_file,
     write_json,
+    write_result,
     write_text,
     written_whole,
 )
@@ -305,3 +306,16 @@ def test_leftovers_of_one_file_go_and_nothing_else(tmp_path):
         assert sorted(tmp_path.iterdir()) == sorted(kept)
         for path in kept:
             path.unlink()
+
+
+def test_a_result_written_again_takes_what_a_kill_left_of_it_away(tmp_path):
+    table = tmp_path / "table.csv"
+    code = (
+        "import sys, os; from pathlib import Path; from nir.files import *\n"
+        "with written_whole(Path(sys.argv[1])): os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(table)], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    write_result(table, "a,b\n")
+    assert list(tmp_path.iterdir()) == [table]
+    assert table.read_text() == "a,b\n"

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from nir.files import read_json, write_text
+from nir.files import read_json, write_result
 from nir.progress import format_seconds
 from nir.reporting.claims import Verdict, verdicts
 from nir.reporting.tables import (
@@ -108,7 +108,7 @@ def write_page(plans: list[dict[str, Any]], *, scale: str, out: Path) -> None:
         unchecked_mark=UNCHECKED,
         tally=_tally(shown),
     )
-    write_text(out, page)
+    write_result(out, page)
 
 
 def _section(plan: dict[str, Any], folder: Path) -> Section:
