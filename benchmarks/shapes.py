@@ -24,7 +24,7 @@ from nir.data.shape_families import member
 from nir.data.shape_preparation import SMALL, prepared
 from nir.files import write_json
 from nir.metrics import METRICS
-from nir.metrics.shape import forget_nearest_points
+from nir.metrics.shape import forget_references
 
 TIMED = (
     "iou_volume",
@@ -78,7 +78,7 @@ def _pair() -> tuple[trimesh.Trimesh, trimesh.Trimesh]:
 def _median(work, repetitions: int) -> float:
     times = []
     for _ in range(repetitions):
-        forget_nearest_points()
+        forget_references()
         began = time.perf_counter()
         work()
         times.append(time.perf_counter() - began)

@@ -23,16 +23,13 @@ import numpy as np
 import trimesh
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial import KDTree
 
 from nir.errors import InputError
+from nir.geometry.neighbours import forget_neighbours, nearest_points
 from nir.geometry.surfaces import is_inside, nearest_on_surface, sample_surface
 
 Surface = trimesh.Trimesh | np.ndarray
 FAILED_DISTANCE = float(np.sqrt(3))
-LEAF_POINTS = 128
-"""Points a tree's leaf holds. Seen from afar, as a failed prediction is, nearly all points of a
-surface are equally far and no box can be left out: then only the leaves' plain loop is fast."""
 _PREDICTION_SEED, _REFERENCE_SEED, _SPACE_SEED = 1, 2, 3
 
 
@@ -193,31 +190,10 @@ def _distances_to(surface: Surface, points: np.ndarray) -> np.ndarray:
     return nearest_points(surface[:, :3], points)[0]
 
 
-def nearest_points(
-    known: Float[np.ndarray, "known 3"], asked: Float[np.ndarray, "asked 3"]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Distance and index of the known point that is nearest to each asked one.
-
-    >>> distances, indices = nearest_points(np.array([[0.0, 0, 0], [9, 0, 0]]), np.ones((1, 3)))
-    >>> distances.round(3), indices
-    (array([1.732]), array([0]))
-    """
-    return _nearest_points(*(np.ascontiguousarray(p, np.float64).tobytes() for p in (known, asked)))
-
-
-@functools.lru_cache(maxsize=2)  # both ways; Chamfer distance, normals and F-score ask the same
-def _nearest_points(known: bytes, asked: bytes) -> tuple[np.ndarray, np.ndarray]:
-    known_points, asked_points = (np.frombuffer(p).reshape(-1, 3) for p in (known, asked))
-    # Every core: a query is independent of every other, so the numbers are the same.
-    found = KDTree(known_points, leafsize=LEAF_POINTS).query(asked_points, workers=-1)
-    for array in found:
-        array.setflags(write=False)
-    return found
-
-
-def forget_nearest_points() -> None:
-    """Compute nearest points anew from now on; for those who time it."""
-    _nearest_points.cache_clear()
+def forget_references() -> None:
+    """Compute all anew from now on; for those who time it."""
+    forget_neighbours()
+    _occupied_space.cache_clear()
 
 
 def _occupied_points(reference: Surface) -> tuple[np.ndarray, np.ndarray]:
@@ -229,11 +205,21 @@ def _occupied_points(reference: Surface) -> tuple[np.ndarray, np.ndarray]:
                 "with occupancies ([n, 4])"
             )
         return reference[:, :3].astype(np.float64), reference[:, 3] > 0.5
-    vertices, faces = np.asarray(reference.vertices), np.asarray(reference.faces)
-    if len(faces) == 0:
+    if len(reference.faces) == 0:
         raise InputError("iou_volume: the reference mesh is empty")
+    vertices, faces = np.float64(reference.vertices), np.int64(reference.faces)
+    return _occupied_space(vertices.tobytes(), faces.tobytes())
+
+
+@functools.lru_cache(maxsize=8)  # every method is compared with the same few references
+def _occupied_space(vertices_bytes: bytes, faces_bytes: bytes) -> tuple[np.ndarray, np.ndarray]:
+    vertices = np.frombuffer(vertices_bytes).reshape(-1, 3)
+    faces = np.frombuffer(faces_bytes, dtype=np.int64).reshape(-1, 3)
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     centre, half = (low + high) / 2, 0.55 * float((high - low).max())
     offsets = np.random.default_rng(_SPACE_SEED).uniform(-half, half, (100_000, 3))
     points = centre + offsets
-    return points, is_inside(vertices, faces, points)
+    inside = is_inside(vertices, faces, points)
+    for array in (points, inside):
+        array.setflags(write=False)
+    return points, inside
