@@ -27,7 +27,8 @@ from nir.data.fetch import fetch
 from nir.files import read_json, write_json
 from nir.metrics.curves import deviation_of_start
 from nir.recipes.kernel import KernelRecipe
-from nir.runs import RunSpecification, predict_run, train_run
+from nir.runs import predict_run, train_run
+from nir.specification import RunSpecification
 
 SUBJECT = "band_limited"
 VARIANTS = {

@@ -30,7 +30,8 @@ from benchmarks.machine import describe
 from nir.evaluation import evaluate_run
 from nir.files import read_json, write_json
 from nir.recipes.base import Recipe
-from nir.runs import RunSpecification, choose_device, predict_run, train_run
+from nir.runs import choose_device, predict_run, train_run
+from nir.specification import RunSpecification
 from nir.tasks import task_entry
 from nir.tasks.nerf_predictions import LLFF_SCENES
 from nir.training import TrainingInterruptedError

@@ -21,7 +21,8 @@ import torch
 from benchmarks.machine import RESULTS, describe
 from nir.evaluation import evaluate_run
 from nir.files import write_json
-from nir.runs import RunSpecification, choose_device, mesh_run, predict_run, train_run
+from nir.runs import choose_device, mesh_run, predict_run, train_run
+from nir.specification import RunSpecification
 from nir.tasks import task_entry
 
 

@@ -8,7 +8,8 @@ import torch
 
 from nir.errors import InputError
 from nir.fields.planes import PlaneField
-from nir.runs import RunSpecification, load_run
+from nir.runs import load_run
+from nir.specification import RunSpecification
 from nir.viewers.planes.baked import BakeSettings
 from nir.viewers.planes.of_run import write_viewer
 

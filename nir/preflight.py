@@ -29,7 +29,8 @@ from nir.experiments import Experiment, Run, experiments_of, trained_alike
 from nir.memory import is_out_of_memory
 from nir.progress import format_seconds
 from nir.random import generator_for
-from nir.runs import RunSpecification, build_task, choose_device
+from nir.runs import build_task, choose_device
+from nir.specification import RunSpecification
 from nir.tasks.contract import Task
 
 COPIES_OF_PARAMETERS = 4  # weights, gradient, Adam's two moments

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import io
 import pickle
 import platform
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +26,7 @@ from nir.building import start_of_task
 from nir.checkpoints import Checkpoints
 from nir.data.fetch import resolve_subject
 from nir.errors import InputError
-from nir.experiments import is_path, training_code
 from nir.files import (
-    canonical_json,
     csv_text,
     folder_written_whole,
     read_json,
@@ -43,72 +39,10 @@ from nir.files import (
 from nir.networks.mlp import parameter_count
 from nir.precision import precision_of_products
 from nir.progress import Progress
-from nir.recipes.base import Recipe
+from nir.specification import RunSpecification, stamp_of
 from nir.tasks import task_entry
 from nir.tasks.contract import Task
 from nir.training import State, Trainer
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSpecification:
-    """Everything that decides a run's result."""
-
-    task: str
-    subject: str
-    seed: int
-    recipe: Recipe
-
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for recipe.json."""
-        return {
-            "task": self.task,
-            "subject": self.subject,
-            "seed": self.seed,
-            "recipe": self.recipe.to_dict(),
-        }
-
-    @classmethod
-    def read(cls, folder: Path) -> RunSpecification:
-        """Read a run's recipe.json."""
-        path = folder / "recipe.json"
-        values = read_json(path)
-        _check_specification(values, path)
-        recipe_class = task_entry(values["task"]).recipe_class()
-        recipe = recipe_class.from_dict(values["recipe"], where=str(path))
-        return cls(
-            task=values["task"], subject=values["subject"], seed=values["seed"], recipe=recipe
-        )
-
-    def is_trained_as(self, other: RunSpecification) -> bool:
-        """Whether both have the same model, whatever is asked of it afterwards."""
-        mine, others = (
-            (run.task, run.subject, run.seed, run.recipe.of_training()) for run in (self, other)
-        )
-        return mine == others
-
-    def made_of(self) -> dict[str, Any]:
-        """What decides the model beside these values: the code, and the state of a user's own file.
-
-        Of such a file, size and time of change count.
-        """
-        stamp = _stamp(Path(self.subject)) if is_path(self.subject) else None
-        return {"code": training_code(self.task), "subject_stamp": stamp}
-
-    def checkpoint_name(self) -> str:
-        """A hash of recipe, subject, seed and code: another of any is another training."""
-        identity = canonical_json([self.to_dict(), *self.made_of().values()])
-        return hashlib.sha256(identity.encode()).hexdigest()[:20]
-
-
-def _check_specification(values: Any, path: Path) -> None:
-    """Raise an `InputError` unless recipe.json has what a run is made of, each of its kind."""
-    kinds = {"task": str, "subject": str, "seed": int, "recipe": dict}
-    given = values if isinstance(values, dict) else {}
-    wrong = [key for key, kind in kinds.items() if not isinstance(given.get(key), kind)]
-    if wrong:
-        raise InputError(
-            f"{path}: {', '.join(wrong)} missing or not of the kind expected; train the run again"
-        )
 
 
 def choose_device(name: str) -> torch.device:
@@ -170,9 +104,9 @@ def train_run(
         progress=progress,
         checkpoint_seconds=checkpoint_seconds,
     )
-    before, made_of = _stamp(out / "model.pt"), specification.made_of()
+    before, made_of = stamp_of(out / "model.pt"), specification.made_of()
     with checkpoints.owned(progress.say) as waited:
-        if waited and _stamp(out / "model.pt") not in (None, before):
+        if waited and stamp_of(out / "model.pt") not in (None, before):
             return  # the one that was waited for has finished it
         task = build_task(specification, data_root, device)
         state = trainer.train(task)
@@ -246,15 +180,6 @@ def _predict_ahead(
             load_run(folder, data_root=data_root, device=device).predict(temporary)
     except Exception as error:
         say(f"could not predict ahead: {type(error).__name__}")
-
-
-def _stamp(path: Path) -> list[int] | None:
-    """What tells one version of a file from another, or None without the file."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return [status.st_mtime_ns, status.st_size]
 
 
 def _write_files(

@@ -20,6 +20,7 @@ from nir.commands.options import (
     data_root_of,
 )
 from nir.errors import InputError
+from nir.files import read_json
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -75,7 +76,8 @@ def _seconds_between_checkpoints(option: float | None) -> float:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from nir.runs import RunSpecification, adopt_model, train_run
+    from nir.runs import adopt_model, train_run
+    from nir.specification import RunSpecification
     from nir.tasks import task_entry
 
     seconds = _seconds_between_checkpoints(options.checkpoint_seconds)
@@ -116,6 +118,28 @@ def computing(options: argparse.Namespace, label: str) -> Iterator[Any]:
     with gpu_slot(options.device, lambda text: print(f"[{label}] {text}", file=sys.stderr)):
         _use_threads(options.threads)
         yield choose_device(options.device)
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    """--recipe of commands that ask a trained model: what is asked of it today."""
+    parser.add_argument(
+        "--recipe",
+        metavar="JSON",
+        help="all values of the recipe, of which those that do not decide the model may be new; "
+        "default: those it was trained with",
+    )
+
+
+def _ask(options: argparse.Namespace) -> None:
+    """Write what --recipe says into the run's folder, if it is given."""
+    if options.recipe is None:
+        return
+    values = _parse_recipe(options.recipe)
+    if read_json(options.run / "recipe.json").get("recipe") == values:
+        return  # as a rule, and then no task need be known
+    from nir.specification import ask_of_run
+
+    ask_of_run(options.run, values)
 
 
 def _parse_recipe(text: str) -> dict:
@@ -162,6 +186,7 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
     mesh.set_defaults(command=_mesh)
     for command in (predict, mesh):
         command.add_argument("run", type=Path, help="the run's folder")
+        _add_recipe(command)
         add_data_root(command)
         add_device(command)
         add_log(command)
@@ -170,6 +195,7 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
 def _predict(options: argparse.Namespace) -> None:
     from nir.ahead import take_predictions
 
+    _ask(options)
     if options.ahead and take_predictions(options.run):
         return
     from nir.runs import predict_run
@@ -181,6 +207,7 @@ def _predict(options: argparse.Namespace) -> None:
 def _mesh(options: argparse.Namespace) -> None:
     from nir.runs import mesh_run
 
+    _ask(options)
     with computing(options, _label_of(options.run)) as device:
         mesh_run(options.run, data_root=data_root_of(options), device=device)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nir.experiments import Experiment, Run
+from nir.files import canonical_json
 from nir.progress import FILE_NAME, format_seconds
 
 SILENT_SECONDS = 60.0
@@ -35,8 +36,8 @@ def _is_trained(run: Run, folder: Path) -> bool:
         recipe = json.loads((folder / "recipe.json").read_text())["recipe"]
     except (OSError, json.JSONDecodeError, KeyError):
         return False
-    asked = json.loads(run.recipe_json())
-    return recipe == asked and (folder / "model.pt").is_file()
+    asked = json.loads(canonical_json(run.recipe.of_training()))
+    return asked.items() <= recipe.items() and (folder / "model.pt").is_file()
 
 
 def _under_way(folder: Path) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,8 @@ from nir import runs
 from nir.ahead import FOLDER, MARKER, take_predictions
 from nir.cli import main
 from nir.recipes.image import ImageRecipe
-from nir.runs import RunSpecification, predict_run, train_run
+from nir.runs import predict_run, train_run
+from nir.specification import RunSpecification
 
 CPU = torch.device("cpu")
 RECIPE = ImageRecipe(steps=4, learning_rate=1e-3, resolution=16, width=8, derivatives=False)

@@ -10,7 +10,8 @@ from nir.data.images import write_png
 from nir.data.registry import registry
 from nir.errors import InputError
 from nir.recipes.poisson import DerivativesRecipe, PoissonRecipe
-from nir.runs import RunSpecification, build_task
+from nir.runs import build_task
+from nir.specification import RunSpecification
 from nir.tasks import derivatives
 from nir.tasks.poisson import affine_alignment, build, image_gradient, image_laplacian
 

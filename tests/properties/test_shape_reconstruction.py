@@ -22,7 +22,8 @@ from nir.recipes.shape_reconstruction import (
     ShapeReconstructionRecipe,
     VoxelsRecipe,
 )
-from nir.runs import RunSpecification, build_task
+from nir.runs import build_task
+from nir.specification import RunSpecification
 from nir.tasks.shape_reconstruction import build, load_image_weights
 from nir.tasks.shape_reconstruction_predictions import diamonds
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from projects import EXPERIMENTS
 
+from nir.cli import main
 from nir.data.fetch import fetch
 from nir.data.shape_preparation import write_families
 from nir.data.shape_sets import ShapeSet
@@ -23,7 +24,8 @@ from nir.recipes.image import ImageRecipe
 from nir.recipes.nerf import NerfRecipe
 from nir.recipes.nex import NexRecipe
 from nir.recipes.shape_decoder import ShapeDecoderRecipe
-from nir.runs import RunSpecification, adopt_model, build_task, predict_run, train_run
+from nir.runs import adopt_model, build_task, predict_run, train_run
+from nir.specification import RunSpecification, ask_of_run
 
 CPU = torch.device("cpu")
 IMAGE = ImageRecipe(steps=4, learning_rate=1e-3, resolution=16, width=8, derivatives=False)
@@ -130,7 +132,7 @@ def adopting(folder, specification, origin) -> None:
 def test_a_model_of_other_code_is_refused(tmp_path, monkeypatch):
     origin = tmp_path / "trained"
     specification = image_run(origin)
-    monkeypatch.setattr("nir.runs.training_code", lambda task: "changed")
+    monkeypatch.setattr("nir.specification.training_code", lambda task: "changed")
     with pytest.raises(InputError, match="not known to be trained by today's code"):
         adopting(tmp_path, specification, origin)
     assert not (tmp_path / "out").exists()
@@ -224,3 +226,33 @@ def test_the_first_of_those_alike_trains_for_the_others():
 def test_what_has_no_training_takes_no_model():
     config = configured(again={"steps": 0}, once_more={"steps": 0})
     assert trained_alike(experiments_of(config)) == {}
+
+
+def test_a_trained_run_is_asked_otherwise_without_a_sign_in_its_time(tmp_path):
+    fetch("toy_small", data_root=tmp_path)
+    recipe = SCENES["nerf"]
+    weights("nerf", recipe, tmp_path / "run", tmp_path, "toy_small")
+    path = tmp_path / "run" / "recipe.json"
+    before = path.stat().st_mtime_ns
+    asked = dataclasses.replace(recipe, occupancy_resolution=9)
+    ask_of_run(tmp_path / "run", asked.to_dict())
+    assert RunSpecification.read(tmp_path / "run").recipe == asked
+    assert path.stat().st_mtime_ns == before
+
+
+def test_other_values_of_training_cannot_be_asked_of_a_trained_run(tmp_path):
+    image_run(tmp_path / "trained")
+    written = (tmp_path / "trained" / "recipe.json").read_bytes()
+    other = dataclasses.replace(IMAGE, width=9)
+    with pytest.raises(InputError, match=r"trained/recipe\.json: the model was trained with other"):
+        ask_of_run(tmp_path / "trained", other.to_dict())
+    assert (tmp_path / "trained" / "recipe.json").read_bytes() == written
+
+
+@pytest.mark.parametrize("command", ["predict", "mesh"])
+def test_a_command_that_is_told_other_values_of_training_says_so(tmp_path, capsys, command):
+    image_run(tmp_path / "trained")
+    asked = json.dumps(dataclasses.replace(IMAGE, width=9).to_dict())
+    with pytest.raises(SystemExit):
+        main([command, str(tmp_path / "trained"), "--recipe", asked])
+    assert "train the run again" in capsys.readouterr().err

@@ -28,7 +28,8 @@ from nir.reporting.claims import verdicts
 from nir.reporting.figures import plot
 from nir.reporting.panels import write_panel
 from nir.reporting.tables import read_published, table_of, tabulate
-from nir.runs import RunSpecification, load_run, train_run
+from nir.runs import load_run, train_run
+from nir.specification import RunSpecification
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")

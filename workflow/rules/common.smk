@@ -282,6 +282,16 @@ def recipe_of(wildcards):
     return run_of(wildcards).recipe_json()
 
 
+def values_of_training(wildcards):
+    """Those of them that decide the model."""
+    return canonical_json(run_of(wildcards).recipe.of_training())
+
+
+def all_values(wildcards, output):
+    """The whole recipe, of which the rest trains nothing anew; see `data_root`."""
+    return recipe_of(wildcards)
+
+
 def task_of(wildcards):
     return run_of(wildcards).task
 

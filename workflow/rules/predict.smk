@@ -19,7 +19,9 @@ rule predict:
         runtime=minutes_of_training,
     params:
         root=data_root,
+        recipe=recipe_of,
         code=code_of_training,
     shell:
         "nir predict $(dirname {input.model:q}) --ahead --data-root {params.root:q}"
+        " --recipe {params.recipe:q}"
         " --threads {threads} --log {log:q}"

@@ -1,6 +1,7 @@
 # One model a job. Checkpoints lie beside the outputs, in a folder named by the hash of recipe and
 # code: a retry goes on where it stopped, a changed recipe starts anew.
 # What several experiments ask of models trained alike is asked of one model.
+# Values that are asked of the model afterwards train nothing anew; `nir predict` brings them, too.
 # `--ahead`: the predictions come next, and need not start torch again.
 # `exec`: signals before a time limit reach the training itself, not a shell in between.
 
@@ -25,14 +26,15 @@ rule train:
         runtime=minutes_of_training,
     params:
         root=data_root,
-        recipe=recipe_of,
+        recipe=values_of_training,
+        asked=all_values,
         code=code_of_training,
         task=task_of,
         subject=subject_name_of,
         content=content_of_subject,
         adopting=adopting,
     shell:
-        "exec nir train {params.task} {params.subject:q} --recipe {params.recipe:q}"
+        "exec nir train {params.task} {params.subject:q} --recipe {params.asked:q}"
         " --seed {wildcards.seed} --data-root {params.root:q} --threads {threads}"
         " --out $(dirname {output.model:q}) --checkpoints results/{wildcards.scale}/.checkpoints"
         " ${{SLURM_JOB_ID:+--keep-checkpoints}} --ahead{params.adopting} --log {log:q}"
