@@ -14,6 +14,7 @@ resource_scopes:
 
 include: "workflow/rules/cluster.smk"
 include: "workflow/rules/common.smk"
+include: "workflow/rules/wildcards.smk"
 
 
 # Inert unless containers are asked for (README, "On a cluster").

@@ -18,7 +18,7 @@ from nir.configuration import (
 )
 from nir.errors import InputError
 from nir.experiments import experiments_of
-from nir.reporting.figures import FIGURES
+from nir.reporting.drawings import FIGURES
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())

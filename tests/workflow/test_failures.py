@@ -40,6 +40,7 @@ MISTAKES = {
     "subject": ("- astronaut", "- astronout", ["subjects", "'astronaut'"]),
     "file": ("- astronaut", "- no/photo.jpg", ["no/photo.jpg", "no such file"]),
     "scale": ("scale: smoke", "scale: smok", ["scale", "'smoke'"]),
+    "figure": ("- curves", "- curvs", ["experiments.fourier/image.figures", "'curves'"]),
     "task": ("task: fourier_image", "task: fourier_imag", ["'fourier_image'"]),
 }
 

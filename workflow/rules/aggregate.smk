@@ -50,7 +50,7 @@ rule plot:
     params:
         plan=plan_of,
         title=title_of,
-        code=fingerprint("nir.reporting.figures"),
+        code=code_of_figure,
     shell:
         "printf %s {params.plan:q} | nir plot {wildcards.figure} --plan - --metrics {input.metrics:q}"
         " --results results/{wildcards.scale} --png {output.png:q} --pdf {output.pdf:q}"
