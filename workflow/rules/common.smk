@@ -39,24 +39,10 @@ def load_experiments():
         replaced = workflow.config_settings.replace_workflow_config
         path = None if replaced else folder / "config.yaml"
         config.update(load_configuration(path, config, folder=folder))
-        experiments = experiments_of(config)
-        check_figures(experiments)
-        return experiments
+        return experiments_of(config)
     except InputError as error:
         logger.error(f"nir: {error}")
         sys.exit(2)
-
-
-def check_figures(experiments):
-    """Find a misspelt figure before anything is trained for it."""
-    for name, experiment in experiments.items():
-        for figure in experiment.figures:
-            try:
-                module_of_figure(figure)
-            except InputError as error:
-                raise InputError(
-                    f"config.yaml: experiments.{name}.figures: {error}"
-                ) from error
 
 
 def hold_results_folder():
