@@ -1,7 +1,8 @@
 """Claims: what the lecture says, answered by the numbers of a table.
 
 A claim compares one variant with others on one metric: "by" asks for a difference in the metric's
-better direction, "factor" for a ratio no larger than it. With "at_most" or "at_least" it says of
+better direction, "factor" for a ratio no larger than it. Of numbers that a task alone knows, more
+decibels are better; of others less is, and a difference cannot be asked for. With "at_most" or "at_least" it says of
 one variant alone that a number stays on one side of a limit. NaN bears out nothing.
 """
 
@@ -37,13 +38,12 @@ def _verdict(plan: dict[str, Any], claim: dict[str, Any], table: pd.DataFrame) -
         return _verdict_on_a_limit(plan, claim, table)
     better = _value(plan, claim, table, claim["better"])
     others = {variant: _value(plan, claim, table, variant) for variant in claim["than"]}
-    metric = claim["metric"].split()[-1]
-    higher = METRICS[metric].higher_is_better if metric in METRICS else False
+    unit = _unit(claim, table)
+    higher = _is_higher_better(plan, claim, unit)
     values = {claim["better"]: better, **others}
     if unknown := [variant for variant, value in values.items() if math.isnan(value)]:
         return _not_measured(claim, unknown)  # max and min with NaN depend on the order
     nearest = (max if higher else min)(others.values())
-    unit = METRICS[metric].unit if metric in METRICS else "1"
     if "factor" in claim:
         holds = better <= claim["factor"] * nearest
         ratio = f"{better / nearest:.2f} ×" if nearest else "no ratio"
@@ -67,8 +67,7 @@ def _verdict_on_a_limit(
     value = _value(plan, claim, table, claim["better"])
     if math.isnan(value):
         return _not_measured(claim, [claim["better"]])
-    metric = claim["metric"].split()[-1]
-    unit = METRICS[metric].unit if metric in METRICS else "1"
+    unit = _unit(claim, table)
     says, limit = (
         ("at most", claim["at_most"]) if "at_most" in claim else ("at least", claim["at_least"])
     )
@@ -78,9 +77,28 @@ def _verdict_on_a_limit(
     )
 
 
+def _is_higher_better(plan: dict[str, Any], claim: dict[str, Any], unit: str) -> bool:
+    metric = claim["metric"].split()[-1]
+    if metric in METRICS:
+        return METRICS[metric].higher_is_better
+    if unit != "dB" and "factor" not in claim:
+        raise InputError(
+            f"config.yaml: experiments.{plan['name']}.claims: whether more {metric} is better is "
+            "not known; ask for a factor, or for at_most or at_least"
+        )
+    return unit == "dB"
+
+
+def _unit(claim: dict[str, Any], table: pd.DataFrame) -> str:
+    return str(table["unit"][_names(table) == claim["metric"]].iloc[0])
+
+
+def _names(table: pd.DataFrame) -> pd.Series:
+    return (table["split"].fillna("") + " " + table["metric"]).str.strip()
+
+
 def _value(plan: dict[str, Any], claim: dict[str, Any], table: pd.DataFrame, variant: str) -> float:
-    names = (table["split"].fillna("") + " " + table["metric"]).str.strip()
-    rows = table[(names == claim["metric"]) & (table["variant"] == variant)]
+    rows = table[(_names(table) == claim["metric"]) & (table["variant"] == variant)]
     if "group" in claim:
         rows = rows[rows["group"] == claim["group"]]
     if rows.empty:

@@ -12,11 +12,12 @@ from nir.reporting.claims import verdicts
 
 TABLE = pd.DataFrame(
     {
-        "group": [""] * 7,
-        "variant": ["a", "b", "a", "b", "none", "lost", "lost"],
-        "split": ["tested", "tested", "", "", "", "", "tested"],
-        "metric": ["psnr_float", "psnr_float", "share", "share", "share", "share", "psnr_float"],
-        "ours": [30.0, 25.0, 0.08, 0.4, 0.0, math.nan, math.nan],
+        "group": [""] * 9,
+        "variant": ["a", "b", "a", "b", "none", "lost", "lost", "a", "b"],
+        "split": ["tested", "tested", "", "", "", "", "tested", "", ""],
+        "metric": ["psnr_float"] * 2 + ["share"] * 4 + ["psnr_float"] + ["psnr_of_waves"] * 2,
+        "unit": ["dB", "dB", "1", "1", "1", "1", "dB", "dB", "dB"],
+        "ours": [30.0, 25.0, 0.08, 0.4, 0.0, math.nan, math.nan, 22.0, 20.0],
     }
 )
 
@@ -50,15 +51,37 @@ def test_a_claim_about_a_number_that_was_not_measured_names_it():
         verdict(metric="speed", at_most=1)
 
 
-@pytest.mark.parametrize("asked", [{}, {"by": -100}, {"factor": 100}])
+@pytest.mark.parametrize(
+    ("metric", "asked"),
+    [
+        ("tested psnr_float", {}),
+        ("tested psnr_float", {"by": -100}),
+        ("tested psnr_float", {"factor": 100}),
+        ("share", {"factor": 100}),
+    ],
+)
 @pytest.mark.parametrize("than", [["lost", "b"], ["b", "lost"], ["lost"]])
-def test_nan_among_the_others_is_not_measured_in_any_order(asked, than):
-    for metric in ("share", "tested psnr_float"):
-        answer = verdict(than=than, metric=metric, **asked)
-        assert (answer.holds, answer.measured) == (False, "not measured: lost")
+def test_nan_among_the_others_is_not_measured_in_any_order(metric, asked, than):
+    answer = verdict(than=than, metric=metric, **asked)
+    assert (answer.holds, answer.measured) == (False, "not measured: lost")
 
 
-@pytest.mark.parametrize("asked", [{"than": ["a", "b"]}, {"at_most": 1}, {"at_least": 0}])
+def test_of_a_number_that_a_task_alone_knows_more_decibels_are_better():
+    answer = verdict(than=["b"], metric="psnr_of_waves", by=1.5)
+    assert answer.holds
+    assert answer.measured == "22.00 against 20.00: 2.00 dB (at least 1.5 was asked)"
+    assert not verdict(better="b", than=["a"], metric="psnr_of_waves").holds
+
+
+@pytest.mark.parametrize("asked", [{}, {"by": 0.1}])
+def test_without_decibels_it_is_not_known_which_of_them_is_better(asked):
+    with pytest.raises(InputError, match="whether more share is better is not known"):
+        verdict(than=["b"], metric="share", **asked)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"than": ["a", "b"], "factor": 2}, {"at_most": 1}, {"at_least": 0}]
+)
 def test_a_claim_for_nan_is_not_measured(asked):
     answer = verdict(better="lost", metric="share", **asked)
     assert (answer.holds, answer.measured) == (False, "not measured: lost")
