@@ -3,11 +3,13 @@ import atexit
 import contextlib
 import functools
 import hashlib
+import inspect
 import shlex
 import shutil
 import sys
 import tempfile
 import time
+import types
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError

@@ -226,7 +226,13 @@ def code_of_drawing(module):
 
 def plan_of(wildcards):
     """What evaluation, tables and figures need to know of an experiment."""
-    return canonical_json(experiment_of(wildcards).plan())
+    return plan_of_experiment(f"{wildcards.chapter}/{wildcards.experiment}")
+
+
+@functools.cache
+def plan_of_experiment(name):
+    """The same for every figure of an experiment."""
+    return canonical_json(EXPERIMENTS[name].plan())
 
 
 def runs_of(wildcards):
@@ -275,3 +281,10 @@ def results_of_chapter(chapter):
 def all_results():
     """Everything a person wants."""
     return [path for chapter in CHAPTERS for path in results_of_chapter(chapter)]
+
+
+# Snakemake asks each of these for its signature once a job, ten thousand times in a plan at quick;
+# Python works it out anew each time, unless it is kept.
+for function in list(globals().values()):
+    if isinstance(function, types.FunctionType):
+        function.__signature__ = inspect.signature(function)
