@@ -2,8 +2,9 @@
 
 A claim compares one variant with others on one metric: "by" asks for a difference in the metric's
 better direction, "factor" for a ratio no larger than it. Of numbers that a task alone knows, more
-decibels are better; of others less is, and a difference cannot be asked for. With "at_most" or "at_least" it says of
-one variant alone that a number stays on one side of a limit. NaN bears out nothing.
+decibels are better; of others less is, and a difference cannot be asked for. With "at_most" or
+"at_least" it says of one variant alone that a number stays on one side of a limit. NaN bears out
+nothing.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def _verdict(plan: dict[str, Any], claim: dict[str, Any], table: pd.DataFrame) -
     nearest = (max if higher else min)(others.values())
     if "factor" in claim:
         holds = better <= claim["factor"] * nearest
-        ratio = f"{better / nearest:.2f} ×" if nearest else "no ratio"
-        asked = f"{ratio} (at most {claim['factor']:.2f} × was asked)"
+        ratio = f"{better / nearest:.2g} ×" if nearest else "no ratio"
+        asked = f"{ratio} (at most {claim['factor']:.2g} × was asked)"
     else:
         margin = (better - nearest) * (1 if higher else -1)
         holds = margin >= claim.get("by", 0)

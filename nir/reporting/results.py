@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nir.predictions import read_array
+from nir.reporting.tables import read_numbers
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Results:
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """The long table that evaluation wrote."""
-        frame = pd.read_csv(self.metrics_path, keep_default_na=False)
+        frame = read_numbers(self.metrics_path)
         return frame.assign(value=pd.to_numeric(frame["value"], errors="coerce"))
 
     @property

@@ -17,6 +17,8 @@ from nir.errors import InputError
 from nir.files import write_result
 
 UNCHECKED = "†"
+SHOWN_UNITS = {"1": "", "1e-3": " · 10⁻³"}
+"""How a unit is written behind a number, where not as it is."""
 TABLE_COLUMNS = [
     "group",
     "variant",
@@ -51,11 +53,16 @@ SUMMARY_COLUMNS = [
 ]
 
 
+def read_numbers(path: Path) -> pd.DataFrame:
+    """A metrics.csv or table.csv; units are texts, though some look like numbers ("1", "1e-3")."""
+    return pd.read_csv(path, keep_default_na=False, dtype={"unit": str})
+
+
 def tabulate(
     plan: dict[str, Any], *, metrics: Path, published: Sequence[Path], csv: Path, markdown: Path
 ) -> None:
     """Write table.csv (every metric) and table.md (the headline metrics) of an experiment."""
-    table = table_of(plan, pd.read_csv(metrics, keep_default_na=False), read_published(published))
+    table = table_of(plan, read_numbers(metrics), read_published(published))
     write_result(csv, table.to_csv(index=False, lineterminator="\n"))
     write_result(markdown, as_markdown(plan, table))
 
@@ -75,9 +82,7 @@ def read_published(paths: Sequence[Path]) -> pd.DataFrame:
 
 def table_of(plan: dict[str, Any], metrics: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     """One row for each (group, variant, split, metric): the mean over subjects and seeds."""
-    values = pd.to_numeric(metrics["value"], errors="coerce")
-    # A column of the unit "1" alone is read as whole numbers.
-    metrics = metrics.assign(value=values, unit=metrics["unit"].astype(str))
+    metrics = metrics.assign(value=pd.to_numeric(metrics["value"], errors="coerce"))
     keys = ["group", "variant", "split", "metric", "unit", "protocol"]
     grouped = metrics.groupby(keys, sort=False)
     table = grouped.agg(
@@ -178,7 +183,7 @@ def with_spread(row: Any) -> str:
     """Our value with the standard deviation over subjects and seeds, or why there is none."""
     if pd.isna(row.ours):
         return row.note or "–"
-    unit = "" if row.unit == "1" else f" {row.unit}"
+    unit = SHOWN_UNITS.get(row.unit, f" {row.unit}")
     spread = f" ± {format_value(row.spread, row.unit)}" if row.runs > 1 else ""
     return f"{format_value(row.ours, row.unit)}{spread}{unit}"
 
@@ -202,10 +207,10 @@ def summarise(*, tables: Sequence[Path], metrics: Sequence[Path], out: Path) -> 
     """Write every number of every run, with the published ones beside, as one CSV."""
     frames = []
     for table_path, metrics_path in zip(tables, metrics, strict=True):
-        table = pd.read_csv(table_path, keep_default_na=False)
+        table = read_numbers(table_path)
         keys = ["group", "variant", "split", "metric", "protocol"]
         columns = [*keys, "published", "published_protocol", "source"]
-        numbers = pd.read_csv(metrics_path, keep_default_na=False)
+        numbers = read_numbers(metrics_path)
         joined = numbers.merge(table[columns], on=keys, how="left")
         joined["metric"] = (joined["split"] + " " + joined["metric"]).str.strip()
         joined["chapter"] = table_path.parent.parent.name

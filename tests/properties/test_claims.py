@@ -90,5 +90,5 @@ def test_a_claim_for_nan_is_not_measured(asked):
 def test_a_factor_of_zero_holds_for_zero_alone():
     above = verdict(than=["none"], metric="share", factor=0.5)
     assert not above.holds
-    assert above.measured == "0.080 against 0.000: no ratio (at most 0.50 × was asked)"
+    assert above.measured == "0.080 against 0.000: no ratio (at most 0.5 × was asked)"
     assert verdict(better="none", than=["none"], metric="share", factor=0.5).holds

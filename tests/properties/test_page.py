@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nir.files import write_json
-from nir.reporting.page.writer import _effort, _machine
+from nir.reporting.page.writer import _effort, _machine, _with_code
 
 RECORD = {"device": "x86_64 CPU", "torch": "2.6.0", "seconds": 30.0}
 
@@ -35,5 +35,20 @@ def test_an_experiment_tells_its_trainings_from_the_models_it_takes(plans, tmp_p
     efforts = [_effort(plan, tmp_path) for plan in plans]
     assert efforts == [
         "2 trainings, 60 s together",
-        "1 trainings, 30 s together, and 1 models that other runs trained",
+        "1 training, 30 s together, and 1 model that other runs trained",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain & <simple>", "plain &amp; &lt;simple&gt;"),
+        (
+            "With `a<b>` and `nir fetch x`.",
+            "With <code>a&lt;b&gt;</code> and <code>nir fetch x</code>.",
+        ),
+        ("a lone ` stays", "a lone ` stays"),
+    ],
+)
+def test_what_one_types_is_set_as_code_and_nothing_is_markup_of_its_own(text, shown):
+    assert str(_with_code(text)) == shown

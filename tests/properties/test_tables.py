@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -12,10 +13,12 @@ from nir.reporting.claims import verdicts
 from nir.reporting.tables import (
     as_markdown,
     headline_rows,
+    read_numbers,
     read_published,
     summarise,
     table_of,
     tabulate,
+    with_spread,
 )
 
 PLAN = {
@@ -184,3 +187,13 @@ def test_the_summary_has_every_number_once_with_the_published_beside(tmp_path):
     assert len(rows) == 4
     assert {(r["chapter"], r["experiment"]) for r in rows} == {("fourier", "image")}
     assert [r["published"] for r in rows] == ["19.3", "19.3", "", ""]
+
+
+def test_units_that_look_like_numbers_stay_as_they_are_written(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("metric,value,unit\nchamfer_l2_sum,0.219,1e-3\niou_points,0.5,1\n")
+    numbers = read_numbers(path)
+    assert list(numbers["unit"]) == ["1e-3", "1"]
+    row = SimpleNamespace(ours=0.219, unit="1e-3", runs=1, note="")
+    assert with_spread(row) == "0.219 · 10⁻³"
+    assert with_spread(SimpleNamespace(ours=0.5, unit="1", runs=1, note="")) == "0.500"

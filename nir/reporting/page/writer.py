@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup, escape
 
 from nir.files import read_json, write_result
 from nir.progress import format_seconds
@@ -19,6 +20,7 @@ from nir.reporting.tables import (
     format_value,
     headline_rows,
     published_cell,
+    read_numbers,
     with_spread,
 )
 
@@ -83,6 +85,15 @@ class Section:
     unchecked: bool
 
 
+def _with_code(text: str) -> Markup:
+    """Text of config.yaml, where `what one types` stands between backquotes."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    wrap = (Markup("{}"), Markup("<code>{}</code>"))
+    return Markup("").join(wrap[i % 2].format(part) for i, part in enumerate(parts))
+
+
 def write_page(plans: list[dict[str, Any]], *, scale: str, out: Path) -> None:
     """Write the page of all experiments, grouped into chapters."""
     chapters = tomllib.loads((FOLDER / "chapters.toml").read_text(encoding="utf-8"))
@@ -100,6 +111,7 @@ def write_page(plans: list[dict[str, Any]], *, scale: str, out: Path) -> None:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["with_code"] = _with_code
     page = environment.get_template("index.html.jinja").render(
         chapters=shown,
         scale=scale,
@@ -113,7 +125,7 @@ def write_page(plans: list[dict[str, Any]], *, scale: str, out: Path) -> None:
 
 def _section(plan: dict[str, Any], folder: Path) -> Section:
     place = folder / plan["name"]
-    table = pd.read_csv(place / "table.csv", keep_default_na=False, dtype={"unit": str})
+    table = read_numbers(place / "table.csv")
     numbers = ["ours", "spread", "published", "difference"]
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
     rows = headline_rows(plan, table)
@@ -176,7 +188,7 @@ def _best_of_columns(rows: pd.DataFrame) -> dict[tuple[str, str], str]:
     best = {}
     for (group, name), column in rows.groupby(["group", "name"], sort=False):
         metric = name.split()[-1]
-        if metric in METRICS and column["ours"].notna().any():
+        if metric in METRICS and column["ours"].notna().any() and len(column) > 1:
             higher = METRICS[metric].higher_is_better
             index = column["ours"].idxmax() if higher else column["ours"].idxmin()
             best[(group, name)] = column.loc[index, "variant"]
@@ -210,8 +222,12 @@ def _effort(plan: dict[str, Any], folder: Path) -> str:
     trainings = _trainings(records)
     seconds = sum(record["seconds"] for record in trainings)
     taken = len(records) - len(trainings)
-    others = f", and {taken} models that other runs trained" if taken else ""
-    return f"{len(trainings)} trainings, {format_seconds(seconds)} together{others}"
+    others = f", and {_counted(taken, 'model')} that other runs trained" if taken else ""
+    return f"{_counted(len(trainings), 'training')}, {format_seconds(seconds)} together{others}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _machine(plans: list[dict[str, Any]], folder: Path) -> str:
@@ -222,7 +238,7 @@ def _machine(plans: list[dict[str, Any]], folder: Path) -> str:
     trainings = _trainings(records)
     seconds = sum(record["seconds"] for record in trainings)
     return (
-        f"{len(trainings)} trainings on {devices} with PyTorch {versions}, "
+        f"{_counted(len(trainings), 'training')} on {devices} with PyTorch {versions}, "
         f"{format_seconds(seconds)} of training in all"
     )
 
