@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from nir.files import write_json
-from nir.reporting.page.writer import _effort, _machine, _with_code
+from nir.reporting.page.writer import _best_of_columns, _effort, _machine, _with_code
 
 RECORD = {"device": "x86_64 CPU", "torch": "2.6.0", "seconds": 30.0}
 
@@ -52,3 +53,19 @@ def test_an_experiment_tells_its_trainings_from_the_models_it_takes(plans, tmp_p
 )
 def test_what_one_types_is_set_as_code_and_nothing_is_markup_of_its_own(text, shown):
     assert str(_with_code(text)) == shown
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "best"),
+    [
+        ("test psnr_8bit", [20.0, 25.0, 25.0], {"b", "c"}),
+        ("test chamfer_l1", [0.1, 0.3, float("nan")], {"a"}),
+        ("test failed", [0.0, 0.0, 0.0], None),
+        ("test psnr_8bit", [20.0], None),
+        ("parameters", [1.0, 2.0, 3.0], None),
+    ],
+)
+def test_the_best_are_marked_where_some_are_better_than_others(metric, values, best):
+    variants = list("abc")[: len(values)]
+    rows = pd.DataFrame({"group": "", "name": metric, "variant": variants, "ours": values})
+    assert _best_of_columns(rows).get(("", metric)) == best

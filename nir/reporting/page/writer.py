@@ -176,22 +176,24 @@ def _table_rows(rows: pd.DataFrame) -> list[TableRow]:
     table = []
     for (group, variant), of_method in rows.groupby(["group", "variant"], sort=False):
         by_name = {row.name: row for row in of_method.itertuples(index=False)}
-        cells = [_cell(by_name.get(name), best.get((group, name)) == variant) for name in columns]
+        cells = [
+            _cell(by_name.get(name), variant in best.get((group, name), ())) for name in columns
+        ]
         table.append(TableRow(group, of_method["label"].iloc[0], cells))
     return table
 
 
-def _best_of_columns(rows: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """The variant with the best value of each metric in each group."""
+def _best_of_columns(rows: pd.DataFrame) -> dict[tuple[str, str], set[str]]:
+    """The variants with the best value of each metric in each group; none where all are equal."""
     from nir.metrics import METRICS
 
     best = {}
     for (group, name), column in rows.groupby(["group", "name"], sort=False):
         metric = name.split()[-1]
-        if metric in METRICS and column["ours"].notna().any() and len(column) > 1:
+        if metric in METRICS and column["ours"].nunique() > 1:
             higher = METRICS[metric].higher_is_better
-            index = column["ours"].idxmax() if higher else column["ours"].idxmin()
-            best[(group, name)] = column.loc[index, "variant"]
+            limit = column["ours"].max() if higher else column["ours"].min()
+            best[(group, name)] = set(column["variant"][column["ours"] == limit])
     return best
 
 
