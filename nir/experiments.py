@@ -51,6 +51,12 @@ class Run:
         return self.subject if self.subject in registry() else None
 
     @property
+    def datasets(self) -> tuple[str, ...]:
+        """All data sets of the registry that are needed: the recipe may name some, too."""
+        names = (self.subject, *self.recipe.other_subjects().values())
+        return tuple(dict.fromkeys(name for name in names if name in registry()))
+
+    @property
     def trained_on(self) -> str:
         """What training reads: the subject, or the scene or collection that is made of it first."""
         if self.photos:
@@ -228,6 +234,8 @@ def _runs(name: str, entry: Mapping[str, Any], config: Mapping[str, Any], where:
         subject_name, group = _subject_name(subject), _group(subject, entry)
         for variant in chosen:
             recipe = _recipe(entry, scale, variant, subject, where)
+            for key, other in recipe.other_subjects().items():
+                _check_subject(other, f"{where}: {key} of {variant}")
             for seed in range(config["seeds"][scale]):
                 yield Run(
                     experiment=name,
@@ -254,11 +262,16 @@ def _at_scale(subjects: Any, scale: str, where: str) -> list[str]:
     """Subjects are a list for all scales, or one list a scale."""
     chosen = subjects if isinstance(subjects, list) else subjects.get(scale, [])
     for subject in chosen:
-        if not is_path(subject) and subject not in registry():
-            raise InputError(f"{where}: {unknown_name('subject', subject, registry())}")
-        if is_path(subject) and not Path(subject).exists():
-            raise InputError(f"{where}: {subject}: no such file; give a path that exists")
+        _check_subject(subject, where)
     return chosen
+
+
+def _check_subject(subject: str, where: str) -> None:
+    """Raise an `InputError` unless the registry knows it, or it is a path that exists."""
+    if not is_path(subject) and subject not in registry():
+        raise InputError(f"{where}: {unknown_name('subject', subject, registry())}")
+    if is_path(subject) and not Path(subject).exists():
+        raise InputError(f"{where}: {subject}: no such file; give a path that exists")
 
 
 def _part_of(entry: Mapping[str, Any], variant: str) -> Mapping[str, Any]:

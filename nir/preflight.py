@@ -88,8 +88,8 @@ def missing_data(experiments: Mapping[str, Experiment], data_root: Path) -> Iter
     """One line for each data set that is not there, with the experiments that need it."""
     needing: dict[str, list[str]] = {}
     for name, experiment in experiments.items():
-        for dataset in dict.fromkeys(run.dataset for run in experiment.runs):
-            if dataset is not None and not is_present(dataset, data_root):
+        for dataset in dict.fromkeys(name for run in experiment.runs for name in run.datasets):
+            if not is_present(dataset, data_root):
                 needing.setdefault(dataset, []).append(name)
     for dataset, names in needing.items():
         entry = registry()[dataset]
@@ -119,7 +119,7 @@ def measure(
             if time.monotonic() > deadline:
                 break
             key = recipe_key(run)
-            if key in costs or not (run.dataset is None or is_present(run.dataset, data_root)):
+            if key in costs or not all(is_present(name, data_root) for name in run.datasets):
                 continue
             with contextlib.suppress(InputError):  # said when the run itself is made
                 root = _root_with(run.dataset, data_root, Path(scratch))

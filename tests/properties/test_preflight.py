@@ -151,6 +151,16 @@ def test_each_missing_set_is_named_once_with_all_who_need_it(tmp_path):
     assert lines == ["MISSING lego, for siren/image, nerf/other: nir fetch lego"]
 
 
+def test_what_a_recipe_names_beside_the_subject_is_needed_too(tmp_path):
+    variants = {"full": {"supervision": "gradient", "composed_with": "lego"}}
+    config = configuration(task="poisson", variants=variants, budget={})
+    lines = list(missing_data(experiments_of(config), tmp_path))
+    assert lines == ["MISSING lego, for siren/image: nir fetch lego"]
+    variants["full"]["composed_with"] = "leg"
+    with pytest.raises(InputError, match=r"composed_with of full: .*'lego'"):
+        experiments_of(config)
+
+
 def test_an_unmeasured_experiment_says_so(tmp_path):
     path = written(tmp_path, task="nerf", subjects=["lego"], variants={"full": {}}, budget={})
     assert any(line.startswith("siren/image  not measured") for line in examine(path))

@@ -169,3 +169,20 @@ def test_snakemakes_own_report_is_made(finished):
     text = report.read_text(encoding="utf-8")
     assert "figure-curves" in text
     report.unlink()
+
+
+def test_a_second_subject_that_a_recipe_names_is_fetched_first(project):
+    budget = {"steps": 2, "resolution": 16, "width": 8, "points_per_step": 16}
+    both = {
+        "task": "poisson",
+        "title": "Two pictures",
+        "subjects": ["camera"],
+        "variants": {"siren": {"composed_with": "rendered_text", "supervision": "gradient"}},
+        "budget": {"smoke": budget},
+    }
+    goal = ("siren", *project.overlay(experiments={"siren/both": both}))
+    jobs = project.plan(*goal)
+    assert {job.wildcards for job in jobs if job.rule == "fetch"} == {
+        "dataset=camera",
+        "dataset=rendered_text",
+    }

@@ -19,7 +19,7 @@ from snakemake.settings.types import DeploymentMethod
 from nir.configuration import COLLECTIONS, SCENES, load_configuration
 from nir.data.registry import registry
 from nir.errors import InputError
-from nir.experiments import experiments_of, trained_alike, training_code
+from nir.experiments import experiments_of, is_path, trained_alike, training_code
 from nir.files import bring_back_from_the_future, canonical_json
 from nir.fingerprints import fingerprint
 from nir.metrics import METRIC_MODULES

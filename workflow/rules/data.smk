@@ -1,5 +1,6 @@
 # Data sets, from the registry: bundled, generated, downloaded, or brought by the user.
 # Hashes of downloads that nobody had recorded are pinned in a file that can be committed.
+# They come first, and what is made of them next: long trainings wait for some.
 # A receipt tells where the data lies and what was verified; the data root itself may be read-only.
 
 
@@ -8,6 +9,7 @@ rule fetch:
         "results/data/{dataset}.json",
     log:
         "results/logs/data/{dataset}.log",
+    priority: 2
     retries: 2
     localrule: True
     params:

@@ -9,6 +9,7 @@ rule poses:
         directory(f"{SCENES}/{{capture}}"),
     log:
         "results/logs/scenes/{capture}.log",
+    priority: 1
     threads: 8
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,

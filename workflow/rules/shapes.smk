@@ -9,6 +9,7 @@ rule prepare_shapes:
         f"{COLLECTIONS}/{{meshes}}/collection.json",
     log:
         "results/logs/shapes/{meshes}.log",
+    priority: 1
     threads: 8
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,

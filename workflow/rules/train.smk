@@ -9,6 +9,7 @@
 rule train:
     input:
         subject=subject_of,
+        others=other_subjects_of,
         model=model_of,
     output:
         model=f"{RUN_FOLDER}/model.pt",

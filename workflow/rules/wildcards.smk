@@ -21,6 +21,12 @@ def subject_of(wildcards):
     return f"results/data/{run.dataset}.json" if run.dataset else run.subject
 
 
+def other_subjects_of(wildcards):
+    """What the recipe names beside the subject: a second photograph, an encoder's weights."""
+    names = run_of(wildcards).recipe.other_subjects().values()
+    return [name if is_path(name) else f"results/data/{name}.json" for name in names]
+
+
 # Where data lies and whence it came change no result. Snakemake runs nothing again for params that
 # may follow from a job's outputs, as those do that ask for them.
 def data_root(wildcards, output):
