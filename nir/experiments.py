@@ -283,16 +283,16 @@ def _recipe(entry: Mapping[str, Any], scale: str, variant: str, subject: str, wh
     """Merge the sources of a recipe; each is checked alone, so that errors name the right key."""
     part = _part_of(entry, variant)
     recipe_class = task_entry(part["task"]).recipe_class()
-    values = dict(part.get("budget", {}).get(scale, {}))
-    changes = entry["variants"][variant]
-    recipe_class.from_dict({**values, **changes}, where=f"{where}.variants.{variant}")
-    values.update(changes)
-    values.update(entry.get("per_scale", {}).get(scale, {}).get(variant, {}))
-    recipe_class.from_dict(values, where=f"{where}.per_scale.{scale}.{variant}")
+    values = {**part.get("budget", {}).get(scale, {}), **entry["variants"][variant]}
+    recipe = recipe_class.from_dict(values, where=f"{where}.variants.{variant}")
+    if changes := entry.get("per_scale", {}).get(scale, {}).get(variant, {}):
+        values.update(changes)
+        recipe = recipe_class.from_dict(values, where=f"{where}.per_scale.{scale}.{variant}")
     for pattern, by_variant in entry.get("per_subject", {}).items():
-        if fnmatch.fnmatch(_subject_name(subject), pattern):
-            values.update(by_variant.get(variant, {}))
-    return recipe_class.from_dict(values, where=f"{where}.per_subject.{variant}")
+        if variant in by_variant and fnmatch.fnmatch(_subject_name(subject), pattern):
+            values.update(by_variant[variant])
+            recipe = recipe_class.from_dict(values, where=f"{where}.per_subject.{variant}")
+    return recipe
 
 
 def _group(subject: str, entry: Mapping[str, Any]) -> str:
