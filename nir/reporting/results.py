@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nir.predictions import read_array
-from nir.reporting.tables import read_numbers
+from nir.reporting.numbers import read_numbers
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from nir.errors import InputError
 from nir.files import write_result
+from nir.reporting.numbers import read_numbers
 
 UNCHECKED = "†"
 SHOWN_UNITS = {"1": "", "1e-3": " · 10⁻³"}
@@ -51,11 +52,6 @@ SUMMARY_COLUMNS = [
     "published_protocol",
     "source",
 ]
-
-
-def read_numbers(path: Path) -> pd.DataFrame:
-    """A metrics.csv or table.csv; units are texts, though some look like numbers ("1", "1e-3")."""
-    return pd.read_csv(path, keep_default_na=False, dtype={"unit": str})
 
 
 def tabulate(

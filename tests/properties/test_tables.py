@@ -10,10 +10,10 @@ import pytest
 
 from nir.errors import InputError
 from nir.reporting.claims import verdicts
+from nir.reporting.numbers import read_numbers
 from nir.reporting.tables import (
     as_markdown,
     headline_rows,
-    read_numbers,
     read_published,
     summarise,
     table_of,

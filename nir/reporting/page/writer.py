@@ -15,12 +15,12 @@ from markupsafe import Markup, escape
 from nir.files import read_json, write_result
 from nir.progress import format_seconds
 from nir.reporting.claims import Verdict, verdicts
+from nir.reporting.numbers import read_numbers
 from nir.reporting.tables import (
     UNCHECKED,
     format_value,
     headline_rows,
     published_cell,
-    read_numbers,
     with_spread,
 )
 
