@@ -25,7 +25,7 @@ def other(path: Path, *, beats: int = 1, **about: object) -> None:
     """Leave what an owner on another machine would write."""
     elsewhere = {"token": "theirs", "host": "n9", "machine": "another", "process": 4, "job": "77"}
     text = json.dumps({**elsewhere, "beats": beats, **about})
-    path.with_name(path.name + ".owner").write_text(text)
+    ownership.write_text(path.with_name(path.name + ".owner"), text)  # whole, as an owner does
 
 
 def beating(path: Path, stop: threading.Event) -> threading.Thread:
