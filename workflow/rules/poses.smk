@@ -10,7 +10,7 @@ rule poses:
     log:
         "results/logs/scenes/{capture}.log",
     priority: 1
-    threads: 8
+    threads: threads_of_photos
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,

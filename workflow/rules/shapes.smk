@@ -1,4 +1,4 @@
-# Collections from folders of meshes (experiments with `meshes: true`), all cores at once. Shapes that
+# Collections from folders of meshes (experiments with `meshes: true`). Shapes that
 # are done stay when the job is killed: only the index, which is written last, is an output.
 
 
@@ -10,7 +10,7 @@ rule prepare_shapes:
     log:
         "results/logs/shapes/{meshes}.log",
     priority: 1
-    threads: 8
+    threads: threads_of_meshes
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,

@@ -100,6 +100,23 @@ def threads_of_training(wildcards):
     return config["threads"][SCALE]
 
 
+def threads_of_preparation(run):
+    """All cores for a user's own folder; those of a training for a set of the registry.
+
+    A job that asks for all cores starts only once all are free at the same time: what the
+    project's own small sets are prepared for would come last.
+    """
+    return config["threads"][SCALE] if run.dataset else 8
+
+
+def threads_of_photos(wildcards):
+    return threads_of_preparation(RUNS_OF_PHOTOS[wildcards.capture])
+
+
+def threads_of_meshes(wildcards):
+    return threads_of_preparation(RUNS_OF_MESHES[wildcards.meshes])
+
+
 def gpus_of_training(wildcards):
     """Trainings at paper size ask for a GPU."""
     return int(SCALE == "paper")
