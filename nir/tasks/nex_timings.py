@@ -12,7 +12,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 METRICS = ("psnr_8bit", "ssim_tf")
 BROWSER_VIEWS = 2
+TURNS = 5
+"""In which the ways to draw are timed, so that they can be compared."""
 
 
 @dataclass(frozen=True)
@@ -118,15 +120,14 @@ def _draw_and_time(
             where,
         )
     shown: dict[str, list] = {}
-    for way, (draw, where) in ways.items():
+    for way, (draw, _) in ways.items():
         pictures = [draw(int(view)).cpu().numpy() for view in task.scene.splits["test"]]
         shown[way] = pictures
         _compare(task, way, pictures, shown["network"], predictions)
-        first = int(task.scene.splits["test"][0])
-        seconds = seconds_a_frame(
-            lambda d=draw, v=first: d(v), where, at_least=task.recipe.timed_seconds
-        )
-        timings.add(way, seconds, _device_name(where))
+    first = int(task.scene.splits["test"][0])
+    timed = {way: (lambda d=draw: d(first), where) for way, (draw, where) in ways.items()}
+    for way, seconds in seconds_a_frame(timed, at_least=task.recipe.timed_seconds).items():
+        timings.add(way, seconds, _device_name(ways[way][1]))
     return shown["network"]
 
 
@@ -192,28 +193,40 @@ def _seconds_of_nerf(task: RealTimeTask) -> float:
     count = task.recipe.nerf_rays
     axis = torch.tensor([0.0, 0.0, -1.0], device=device).expand(1, count, 3)
     rays = Rays(torch.zeros_like(axis), axis, axis)
-    seconds = seconds_a_frame(
-        lambda: render_image(fields[0], fields[1], rays, settings), device, at_least=0.0
-    )
+    way = (lambda: render_image(fields[0], fields[1], rays, settings), device)
+    seconds = seconds_a_frame({"nerf": way}, at_least=0.0)["nerf"]
     image = task.scene.cameras.intrinsics
     return seconds * image.width * image.height / count
 
 
-def seconds_a_frame(draw: Callable[[], object], device: torch.device, *, at_least: float) -> float:
-    """Median time of `draw`, called for `at_least` seconds, after one call for warmth."""
+def seconds_a_frame(
+    ways: Mapping[str, tuple[Callable[[], object], torch.device]], *, at_least: float
+) -> dict[str, float]:
+    """Median time of a frame by each way to draw one, each for `at_least` seconds or once.
 
-    def timed() -> float:
+    After a frame for warmth they take turns: what else the machine does slows all alike.
+    """
+    for draw, device in ways.values():
+        _seconds_of_frames(draw, device, 0)
+    measured: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(TURNS if at_least else 1):
+        for way, (draw, device) in ways.items():
+            measured[way] += _seconds_of_frames(draw, device, at_least / TURNS)
+    return {way: statistics.median(seconds) for way, seconds in measured.items()}
+
+
+def _seconds_of_frames(
+    draw: Callable[[], object], device: torch.device, at_least: float
+) -> list[float]:
+    """The time of each frame, drawn until they took so long together, at least of one."""
+    measured: list[float] = []
+    while not measured or sum(measured) < at_least:
         began = time.perf_counter()
         draw()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        return time.perf_counter() - began
-
-    timed()
-    measured = [timed()]
-    while sum(measured) < at_least:
-        measured.append(timed())
-    return statistics.median(measured)
+        measured.append(time.perf_counter() - began)
+    return measured
 
 
 def _device_name(device: torch.device) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import time
 
 import matplotlib as mpl
@@ -87,16 +89,23 @@ def test_sizes_are_told(predicted):
     assert share == pytest.approx(texture / plain)
 
 
-def test_a_frame_is_timed_as_often_as_asked():
-    calls = []
+def test_ways_to_draw_take_turns_for_as_long_as_asked():
+    drawn: list[str] = []
 
-    def draw() -> None:
-        calls.append(None)
-        time.sleep(0.01)
+    def drawing(way: str, seconds: float) -> None:
+        drawn.append(way)
+        time.sleep(seconds)
 
-    seconds = seconds_a_frame(draw, CPU, at_least=0.05)
-    assert seconds >= 0.01
-    assert 2 <= len(calls) <= 7
+    ways = {
+        way: (functools.partial(drawing, way, seconds), CPU)
+        for way, seconds in (("slow", 0.05), ("fast", 0.01))
+    }
+    seconds = seconds_a_frame(ways, at_least=0.2)
+    assert seconds["slow"] >= 0.05 > seconds["fast"] >= 0.01
+    turns = [way for way, _ in itertools.groupby(drawn[2:])]
+    assert turns == ["slow", "fast"] * 5
+    assert drawn[:2] == ["slow", "fast"]  # for warmth, not timed
+    assert drawn.count("fast") > drawn.count("slow") == 6
 
 
 @pytest.mark.parametrize(
