@@ -40,22 +40,25 @@ class Atlas:
     """Texels of one page."""
     columns: int
     per_page: int
+    firsts: Tensor
+    """The first texel of each slot."""
 
     @classmethod
     def of_pages(cls, pages: Tensor, side: int) -> Atlas:
         """From [pages height width ...]."""
-        _, height, width = pages.shape[:3]
+        count, height, width = pages.shape[:3]
+        texels = torch.arange(count * height * width, device=pages.device)
+        corners = texels.view(count, height, width)[:, : height // side * side : side]
+        firsts = corners[..., : width // side * side : side].flatten()
         columns, rows = width // side, height // side
-        return cls(pages.flatten(0, 2), width, height * width, columns, columns * rows)
+        return cls(pages.flatten(0, 2), width, height * width, columns, columns * rows, firsts)
 
     def sample(self, slots: Tensor, local: Tensor, side: int) -> Tensor:
         """Bilinear levels [n ...] at positions `local` [n 2], counted in texel centres."""
-        page, within = slots // self.per_page, slots % self.per_page
-        corner = local.floor().clamp(0, side - 2)
+        corner = local.floor().clamp_(0, side - 2)
         across, down = (local - corner).unbind(-1)
-        column = within % self.columns * side + corner[:, 0].long()
-        row = within // self.columns * side + corner[:, 1].long()
-        first = page * self.page + row * self.width + column
+        column, row = corner.long().unbind(-1)
+        first = self.firsts.index_select(0, slots) + row * self.width + column
         if self.texels.ndim == 2:
             across, down = across[:, None], down[:, None]
         top = torch.lerp(self._at(first), self._at(first + 1), across)
@@ -87,6 +90,9 @@ class BakedRenderer:
         self.baked, self.side = baked, baked.tile + 1
         self.basis = mixed(basis, baked.mixing) if basis else self._look_up
         self.tiles = self._tensor(baked.tiles.astype(np.int32))
+        self.alpha_slots, self.base_slots = self.tiles.long().flatten(0, 2).T.contiguous()
+        tiles_of_plane = baked.tiles[0, ..., 0].size if len(baked.tiles) else 0
+        self.first_tiles = torch.arange(len(baked.tiles), device=self.device) * tiles_of_plane
         self.coefficient_tiles = self._tensor(
             baked.coefficient_tiles.astype(np.int32).reshape(baked.stack.groups, -1)
         )
@@ -154,47 +160,56 @@ class BakedRenderer:
 
     def _add(self, block: slice, view: View, colour: Tensor, light: Tensor) -> Tensor:
         """Add a block of planes to `colour` in place; returns what light is left behind it."""
-        index, local, inside = self._places(view.positions(self.inverse_depths[block, None]))
-        table = self.tiles[block].flatten(1, 2)
-        slots = table.gather(1, index[..., None].expand(-1, -1, 2)) * inside[..., None]
-        plane, ray = ((slots[..., 0] > 0) & (light > LEAST_TRANSMITTANCE)).nonzero(as_tuple=True)
-        slots, local = slots[plane, ray].long() - 1, local[plane, ray]
-        alpha = torch.zeros_like(index, dtype=light.dtype)
-        alpha[plane, ray] = self.alpha.sample(slots[:, 0], local, self.side) / 255
+        tile, local, inside = self._places(view.positions(self.inverse_depths[block, None]))
+        tile = (tile + self.first_tiles[block, None]).flatten()
+        arrives = (inside & (light > LEAST_TRANSMITTANCE)).flatten()
+        here = (self.alpha_slots.index_select(0, tile) * arrives).nonzero()[:, 0]
+        tile, local = tile.index_select(0, here), local.flatten(0, 1).index_select(0, here)
+        alpha = light.new_zeros(len(arrives))
+        slots = self.alpha_slots.index_select(0, tile) - 1
+        alpha[here] = self.alpha.sample(slots, local, self.side) / 255
+        alpha = alpha.view_as(inside)
         until = light * torch.cumprod(1 - alpha, dim=0)
         before = torch.cat([light[None], until[:-1]])
-        weights = (alpha * before * (before > LEAST_TRANSMITTANCE))[plane, ray]
+        weights = (alpha * before * (before > LEAST_TRANSMITTANCE)).flatten().index_select(0, here)
         seen = weights.nonzero()[:, 0]
-        plane, ray, weights = plane[seen], ray[seen], weights[seen, None]
-        shown = self.base.sample(slots[seen, 1], local[seen], self.side) / 255
+        here, tile, local = (of_all.index_select(0, seen) for of_all in (here, tile, local))
+        slots = self.base_slots.index_select(0, tile) - 1
+        shown = self.base.sample(slots, local, self.side) / 255
+        plane, ray = here // len(light), here % len(light)
         if self.baked.basis:
-            shown = (shown + self._turning(block, view, plane, ray)).clamp(0, 1)
-        colour.index_add_(0, ray, weights * shown)
+            shown = (shown + self._turning(block, view, plane, ray)).clamp_(0, 1)
+        colour.index_add_(0, ray, weights.index_select(0, seen)[:, None] * shown)
         return until[-1]
 
     def _turning(self, block: slice, view: View, plane: Tensor, ray: Tensor) -> Tensor:
         """Σ_n k_n H_n of samples [n 3], computed once for every ray in every group."""
         first, last = self.baked.groups[[block.start, block.stop - 1]]
-        number = self.groups[block][plane] - first
-        asked = torch.zeros(last - first + 1, len(view.basis), device=self.device, dtype=torch.bool)
-        asked[number, ray] = True
-        group, of_ray = asked.nonzero(as_tuple=True)
-        turned = self._turning_of_groups(group + first, of_ray, view)
+        rays = len(view.basis)
+        of_sample = (self.groups[block] - first).index_select(0, plane) * rays + ray
+        asked = torch.zeros((last - first + 1) * rays, device=self.device, dtype=torch.bool)
+        asked[of_sample] = True
+        once = asked.nonzero()[:, 0]
+        turned = self._turning_of_groups(once // rays + first, once % rays, view)
         place = torch.zeros_like(asked, dtype=torch.long)
-        place[group, of_ray] = torch.arange(len(group), device=self.device)
-        return turned[place[number, ray]]
+        place[once] = torch.arange(len(once), device=self.device)
+        return turned.index_select(0, place.index_select(0, of_sample))
 
     def _turning_of_groups(self, group: Tensor, ray: Tensor, view: View) -> Tensor:
         """The same where each ray meets the first plane of its group."""
-        positions = view.positions(self.inverse_depths_of_groups[group], ray)
-        index, local, inside = self._places(positions, self.baked.coefficient_shrink)
+        inverse_depths = self.inverse_depths_of_groups.index_select(0, group)
+        index, local, inside = self._places(
+            view.positions(inverse_depths, ray), self.baked.coefficient_shrink
+        )
         slots = self.coefficient_tiles[group, index].long() * inside
         here = slots.nonzero()[:, 0]
-        levels = self.coefficients.sample(slots[here] - 1, local[here], self.side)
+        slots, local = slots.index_select(0, here) - 1, local.index_select(0, here)
+        levels = self.coefficients.sample(slots, local, self.side)
         levels = levels[:, : 3 * self.baked.basis].unflatten(1, (-1, 3))
         coefficients = (levels - COEFFICIENT_ZERO) / COEFFICIENT_ZERO
-        turned = positions.new_zeros(len(group), 3)
-        turned[here] = (coefficients * view.basis[ray[here], :, None]).sum(1)
+        basis = view.basis.index_select(0, ray.index_select(0, here))
+        turned = local.new_zeros(len(group), 3)
+        turned[here] = (coefficients * basis[:, :, None]).sum(1)
         return turned
 
     def _places(
@@ -246,10 +261,12 @@ class View(NamedTuple):
         parallax = focal * (origins[:, :2] - origins[:, 2:] * slopes)
         return cls(focal * slopes + centre, parallax, basis)
 
-    def positions(self, inverse_depths: Tensor, rays: Tensor | slice = slice(None)) -> Tensor:
-        """Of the chosen rays, on the planes of inverse depths that broadcast against them."""
-        inverse_depths = inverse_depths[..., None]
-        return torch.addcmul(self.at_infinity[rays], inverse_depths, self.parallax[rays])
+    def positions(self, inverse_depths: Tensor, rays: Tensor | None = None) -> Tensor:
+        """Of the chosen rays (None: all), on planes of inverse depths that broadcast to them."""
+        lines = (self.at_infinity, self.parallax)
+        if rays is not None:
+            lines = tuple(of_all.index_select(0, rays) for of_all in lines)
+        return torch.addcmul(lines[0], inverse_depths[..., None], lines[1])
 
 
 def basis_values(table: BasisTable) -> Float[np.ndarray, "basis rows columns"]:
