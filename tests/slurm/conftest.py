@@ -7,13 +7,13 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import torch
 from projects import Project, copy_of_project, write_small_configuration
 from slurm.cluster import Cluster, why_impossible
-from slurm.submission import LONG_RUN, Submission, model, write_long_configuration
+from slurm.submission import LONG_RUN, Model, Submission, model, write_long_configuration
 
 
 @pytest.fixture(scope="session")
@@ -61,9 +61,16 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+def aside() -> Iterator[Executor]:
+    """Runs what is compared with while SLURM runs what is disturbed."""
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="session")
+def undisturbed(aside: Executor, tmp_path_factory: pytest.TempPathFactory) -> Future[Model]:
     """The model that the long training ends with when nothing happens to it, without SLURM."""
-    return _undisturbed(tmp_path_factory.mktemp("undisturbed"))
+    return aside.submit(_undisturbed, tmp_path_factory.mktemp("undisturbed"))
 
 
 @pytest.fixture
@@ -74,12 +81,12 @@ def very_long_submission(project: Project, cluster: Cluster) -> Iterator[Submiss
 
 
 @pytest.fixture
-def very_long_undisturbed(tmp_path: Path) -> dict[str, torch.Tensor]:
+def very_long_undisturbed(aside: Executor, tmp_path: Path) -> Future[Model]:
     """The model that it ends with when nothing happens to it."""
-    return _undisturbed(tmp_path / "undisturbed", times=4)
+    return aside.submit(_undisturbed, tmp_path / "undisturbed", times=4)
 
 
-def _undisturbed(folder: Path, *, times: int = 1) -> dict[str, torch.Tensor]:
+def _undisturbed(folder: Path, *, times: int = 1) -> Model:
     folder.mkdir(exist_ok=True)
     copied = copy_of_project(folder)
     write_small_configuration(copied)

@@ -17,6 +17,8 @@ import yaml
 from projects import Project
 from slurm.cluster import Cluster
 
+Model = dict[str, torch.Tensor]
+
 PROFILE = "profiles/slurm"
 # A training of some ten seconds, long enough to be disturbed.
 LONG = {
@@ -30,6 +32,7 @@ LONG = {
         "figures": ["curves"],
     }
 }
+CHECKPOINTS = "results/smoke/.checkpoints/*/step-*.pt"
 LONG_RUN = "results/smoke/siren/image/camera/siren/seed0"
 
 
@@ -83,7 +86,7 @@ class Submission:
 
     def trains(self) -> bool:
         """Whether the long training has saved a state from which it could go on."""
-        return any(self.project.folder.glob("results/smoke/.checkpoints/*/step-*.pt"))
+        return any(self.project.folder.glob(CHECKPOINTS))
 
     def train_log(self) -> str:
         """What all attempts of the long training said, from SLURM's log files."""
@@ -130,11 +133,11 @@ def write_long_configuration(project: Project, *, times: int = 1) -> None:
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
 
 
-def model(project: Project) -> dict[str, torch.Tensor]:
+def model(project: Project) -> Model:
     """The long training's weights."""
     return torch.load(project.folder / LONG_RUN / "model.pt", weights_only=True)
 
 
-def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+def same(first: Model, second: Model) -> bool:
     """Whether two models are equal bit for bit."""
     return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
