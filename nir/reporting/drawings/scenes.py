@@ -16,6 +16,8 @@ from nir.reporting.results import Results
 from nir.reporting.style import colour
 
 COLUMN_INCHES = 1.75
+TITLES_INCHES = 0.75
+"""Height of what stands over the pictures of a subject."""
 ERROR_SHOWN = 0.3
 """Mean absolute error of a pixel at which the error map is brightest."""
 
@@ -24,10 +26,12 @@ def views(results: Results) -> Figure:
     """The first test view of each subject: truth and every variant; below, errors and depth."""
     subjects = results.subjects
     columns = 1 + max(len(list(results.runs(subject=s))) for s in subjects)
+    heights = [COLUMN_INCHES * _height_of_width(results, subject) for subject in subjects]
     figure, axes = plt.subplots(
         3 * len(subjects),
         columns,
-        figsize=(COLUMN_INCHES * columns, 3.15 * COLUMN_INCHES * len(subjects)),
+        figsize=(COLUMN_INCHES * columns, 3 * sum(heights) + TITLES_INCHES * len(subjects)),
+        height_ratios=np.repeat(heights, 3),
         squeeze=False,
         layout="constrained",
     )
@@ -52,6 +56,14 @@ def views(results: Results) -> Figure:
                 _depth(rows[2, column], _opaque_depth(results, run), scale)
         _name_rows(rows)
     return figure
+
+
+def _height_of_width(results: Results, subject: str) -> float:
+    """Of the subject's first test view."""
+    height, width, _ = results.array(
+        next(results.runs(subject=subject)), "test-000-reference"
+    ).shape
+    return height / width
 
 
 def _name_rows(rows: NDArray[Any]) -> None:
