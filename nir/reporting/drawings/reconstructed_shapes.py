@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from nir.reporting.drawings.tiles import cut_alike
 from nir.reporting.results import Results
 from nir.reporting.style import colour
 
@@ -45,14 +46,16 @@ def _title(results: Results, run: dict) -> str:
 
 def _pictures(columns: list[tuple[str, NDArray]]) -> Figure:
     rows = max(len(pictures) for _, pictures in columns)
+    cut = cut_alike([pictures for _, pictures in columns])
+    height, width = cut[-1].shape[1:3]
     figure, axes = plt.subplots(
         rows,
         len(columns),
-        figsize=(PANEL_INCHES * len(columns), PANEL_INCHES * rows + 0.35),
+        figsize=(PANEL_INCHES * len(columns), PANEL_INCHES * rows * height / width + 0.35),
         squeeze=False,
         gridspec_kw={"wspace": 0.03, "hspace": 0.03},
     )
-    for of_column, (title, pictures) in zip(axes.T, columns, strict=True):
+    for of_column, (title, _), pictures in zip(axes.T, columns, cut, strict=True):
         of_column[0].set_title(title, fontsize=7.5)
         for axis in of_column:
             axis.axis("off")

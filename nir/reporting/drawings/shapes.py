@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from nir.reporting.drawings.tiles import cut_alike
 from nir.reporting.results import Results
 from nir.reporting.style import colour
 
@@ -52,14 +53,16 @@ def _chamfer(results: Results, run: dict) -> str:
 
 def _pictures(rows: list[tuple[str, NDArray]]) -> Figure:
     columns = max(len(pictures) for _, pictures in rows)
+    cut = cut_alike([pictures for _, pictures in rows])
+    height, width = cut[-1].shape[1:3]
     figure, axes = plt.subplots(
         len(rows),
         columns,
-        figsize=(PANEL_INCHES * columns + 0.9, PANEL_INCHES * len(rows)),
+        figsize=(PANEL_INCHES * columns + 0.9, PANEL_INCHES * len(rows) * height / width),
         squeeze=False,
         gridspec_kw={"wspace": 0.0, "hspace": 0.0},
     )
-    for of_row, (label, pictures) in zip(axes, rows, strict=True):
+    for of_row, (label, _), pictures in zip(axes, rows, cut, strict=True):
         for axis in of_row:
             axis.axis("off")
         for axis, picture in zip(of_row, pictures, strict=False):

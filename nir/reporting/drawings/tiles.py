@@ -1,8 +1,8 @@
-"""Drawings: rows of tiles, one column for the truth and each variant, two rows a subject."""
+"""What drawings made of tiles share: how tiles are laid out, and cut to what they show."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -40,3 +40,25 @@ def hide(axes: NDArray[np.object_]) -> None:
     axis: Axes
     for axis in axes.flat:
         axis.axis("off")
+
+
+def cut_alike(sets: Sequence[NDArray]) -> list[NDArray]:
+    """Sets of pictures [n height width 3], cut to the window that holds what any of them shows.
+
+    Each picture stands on the colour of its first pixel. Sets of another size than the last one's
+    are left as they are.
+    """
+    size = sets[-1].shape[1:3]
+    alike = [pictures for pictures in sets if pictures.shape[1:3] == size]
+    shown = np.any([(p != p[:, :1, :1]).any(axis=(0, -1)) for p in alike], axis=0)
+    window = (slice(None), _span(shown.any(axis=1)), _span(shown.any(axis=0)))
+    return [p[window] if p.shape[1:3] == size else p for p in sets]
+
+
+def _span(shown: NDArray[np.bool_]) -> slice:
+    """From the first to the last place shown, with a margin; everything, if none is."""
+    places = np.flatnonzero(shown)
+    if len(places) == 0:
+        return slice(None)
+    margin = -(-len(shown) // 32)
+    return slice(max(places[0] - margin, 0), places[-1] + 1 + margin)
