@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -284,26 +282,19 @@ def test_gradients_flow_through_a_rendering_that_skips():
     assert float(brightness.grad) > 0
 
 
-@pytest.mark.slow
-def test_skipping_empty_space_is_at_least_five_times_faster():
-    """With a network of NeRF's width before the ball, so that evaluations are what costs."""
-    generator = torch.Generator().manual_seed(0)
-    layers = [torch.randn(256, 256, generator=generator) / 16 for _ in range(6)]
+def test_skipping_empty_space_evaluates_a_fifth_at_most():
+    evaluated = []
 
     def field(points: torch.Tensor, view_directions: torch.Tensor):
-        hidden = points.repeat_interleave(86, dim=-1)[..., :256]
-        for layer in layers:
-            hidden = torch.relu(hidden @ layer)
-        rgb, density = ball(points, view_directions)
-        return rgb + 0 * hidden[..., :3], density
+        evaluated[-1] += points[..., 0].numel()
+        return ball(points, view_directions)
 
     rays = rays_of_image(camera_around(24), 1)
     grid = grid_of_the_ball(rays)
-    seconds, images = [], []
+    images = []
     for occupancy in (None, OccupancyGrids(grid, grid)):
-        started = time.perf_counter()
+        evaluated.append(0)
         images.append(render_image(field, None, rays, RenderSettings(), occupancy=occupancy))
-        seconds.append(time.perf_counter() - started)
     error = np.sqrt(float(((images[0].colour - images[1].colour) ** 2).mean()))
-    assert seconds[0] > 5 * seconds[1]
+    assert evaluated[0] > 5 * evaluated[1] > 0
     assert error < 1e-3
