@@ -54,14 +54,20 @@ def read_image(
     rgba = _read_rgba(path)
     if colour == "rgba":
         return rgba
-    rgb, alpha = rgba[..., :3], rgba[..., 3:]
-    if background is not None:
-        rgb = rgb * alpha + (1 - alpha) * np.asarray(background, dtype=np.float32)
-    elif (alpha < 1).any():
+    if background is None and (rgba[..., 3] < 1).any():
         raise InputError(
             f"{path}: has transparent pixels; say what shows through (background), or read rgba"
         )
+    rgb = rgba[..., :3] if background is None else on_background(rgba, background)
     return to_grey(rgb) if colour == "grey" else rgb
+
+
+def on_background(
+    rgba: Float[np.ndarray, "height width 4"], background: float | int | Sequence[float]
+) -> Float[np.ndarray, "height width 3"]:
+    """Blend straight alpha with what shows through, one number or three in [0, 1]."""
+    rgb, alpha = rgba[..., :3], rgba[..., 3:]
+    return rgb * alpha + (1 - alpha) * np.asarray(background, dtype=np.float32)
 
 
 def to_grey(

@@ -7,32 +7,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image, UnidentifiedImageError
 
-from nir.data.images import read_image
+from nir.data.images import on_background, read_image
 from nir.errors import InputError
 
 
-def read_views(
-    paths: Sequence[Path], *, background: float | None, shrink: int
-) -> Float[np.ndarray, "views height width 3"]:
-    """Read RGB images of one size; composite RGBA on the background, then shrink.
+class Views(NamedTuple):
+    """Images of one size; where they stood on no background, also which pixels show anything."""
+
+    images: Float[np.ndarray, "views height width 3"]
+    covered: Bool[np.ndarray, "views height width"] | None
+
+
+def read_views(paths: Sequence[Path], *, background: float | None, shrink: int) -> Views:
+    """Read images of one size; composite RGBA on the background, then shrink.
 
     Compositing comes first, so that transparent pixels lend no colour to their neighbours. An
     image of another size, or without the alpha that a background needs, is an `InputError`.
     """
     first_size = size_and_alpha(paths[0])[:2]
     images: list[np.ndarray] = []
+    covered: list[np.ndarray] = []
     for path in paths:
         _check_image(path, paths[0].name, first_size, needs_alpha=background is not None)
-        image = read_image(path, colour="rgb", background=background)
+        image = read_image(path, colour="rgb" if background is None else "rgba")
         if image.shape[:2] != first_size[::-1]:
             raise InputError(f"{path}: carries an EXIF rotation; save it upright, as its pose is")
+        if background is not None:
+            covered.append(area_mean(image[..., 3:], shrink)[..., 0] > 0)
+            image = on_background(image, background)
         images.append(area_mean(image, shrink))
-    return np.stack(images)
+    return Views(np.stack(images), np.stack(covered) if covered else None)
 
 
 def _check_image(

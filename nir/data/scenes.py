@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from nir.data.scene_images import read_views, size_and_alpha
 from nir.data.transforms import bound_of, intrinsics_of, read_frames
@@ -45,6 +45,7 @@ class Scene:
     near, far: bounds of everything seen, in scene units (also where rays are sampled in NDC).
     bounds: the same for each view. ndc: sample in normalised device coordinates (forward-facing).
     background: what the images were composited on (1 is white), None if they fill the frame.
+    covered: where they then show anything at all.
     pixels: which files the pixels come from and how they were resized; part of a protocol.
     """
 
@@ -62,10 +63,11 @@ class Scene:
     linear_in_disparity: bool
     world_from_scene: similarity.Similarity
     pixels: str
+    covered: Bool[np.ndarray, "views height width"] | None = None
 
     def __post_init__(self) -> None:
-        counts = {len(self.images), len(self.cameras), len(self.names), len(self.bounds)}
-        if len(counts) != 1:
+        of_views = (self.images, self.cameras, self.names, self.bounds, self.covered)
+        if len({len(each) for each in of_views if each is not None}) != 1:
             raise InputError(f"{self.name}: images, cameras, names and bounds differ in number")
         for view, (near, far) in enumerate(self.bounds):
             if not 0 < near < far:
@@ -86,6 +88,7 @@ class Scene:
             cameras=self.cameras[views],
             names=tuple(self.names[view] for view in views),
             bounds=self.bounds[views],
+            covered=None if self.covered is None else self.covered[views],
             splits={split: np.arange(len(views))},
         )
 
@@ -127,7 +130,7 @@ def load_blender(
         for split, file in files.items()
     }
     paths = [path for split in splits for path in frames[split][0]]
-    images = read_views(paths, background=background, shrink=downscale)
+    views = read_views(paths, background=background, shrink=downscale)
     poses = np.concatenate([frames[split][1] for split in splits])
     first = read_json(files[splits[0]])
     intrinsics = intrinsics_of(files[splits[0]], first, paths[0])
@@ -138,13 +141,14 @@ def load_blender(
     return Scene(
         name=folder.name,
         layout="blender",
-        images=images,
+        images=views.images,
+        covered=views.covered,
         cameras=Cameras(poses, intrinsics.shrunk(downscale)),
         names=tuple(path.as_posix() for path in below),
         splits=_consecutive({split: len(frames[split][0]) for split in splits}),
         near=near,
         far=far,
-        bounds=np.tile([[near, far]], (len(images), 1)),
+        bounds=np.tile([[near, far]], (len(paths), 1)),
         background=background,
         ndc=False,
         linear_in_disparity=False,
@@ -180,7 +184,7 @@ def load_llff(
     folder = Path(folder)
     paths, shrink = _llff_images(folder, factor)
     poses, stored, bounds = _read_poses_bounds(folder, paths)
-    images = read_views(paths, background=None, shrink=shrink)
+    images = read_views(paths, background=None, shrink=shrink).images
     intrinsics = _intrinsics_of_images(folder / "poses_bounds.npy", stored, paths[0])
     cameras, scaled = similarity.scaled_by_bounds(
         Cameras(poses, intrinsics.shrunk(shrink)), float(bounds.min()), bounds_factor

@@ -1,7 +1,9 @@
 """The surface of a radiance field: where its density passes a threshold, with colours.
 
 The threshold is the recipe's `mesh_density` (50 is the value of NeRF's notebook). The box is where
-the training views' rays end: beyond it no photograph says what the density should be.
+the training views' rays end: beyond it no photograph says what the density should be. Where the
+photographs have alpha, only what all of them allow counts: fog of the background's colour, which
+no photograph contradicts, is none of the scene.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import trimesh
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nir.errors import InputError
 from nir.geometry.meshing import NoSurfaceError, marching_cubes_of
 from nir.geometry.rays import Rays
+from nir.geometry.silhouettes import Silhouettes
 from nir.operators.volume import render_image
 from nir.predictions import Item, Predictions
 
@@ -43,9 +47,10 @@ def surface_of(task: NerfTask, renderer: Renderer) -> trimesh.Trimesh:
             f"{task.subject}: seen from one side and sampled in NDC, it has no closed surface to "
             "mesh; mesh scenes that are seen from all around"
         )
-    lower, upper = box_of_ends(task, renderer)
+    hull = _hull_of(task)
+    lower, upper = box_of_ends(task, renderer, hull)
     vertices, faces = marching_cubes_of(
-        task.field.seen.density,
+        lambda points: _density_shown(task, hull, points),
         lower,
         upper,
         resolution=task.recipe.mesh_resolution,
@@ -58,9 +63,36 @@ def surface_of(task: NerfTask, renderer: Renderer) -> trimesh.Trimesh:
     return mesh
 
 
+def _hull_of(task: NerfTask) -> Silhouettes | None:
+    """What the training views allow; None where they stand on no background."""
+    scene, views = task.scene, task.scene.splits["train"]
+    return (
+        None if scene.covered is None else Silhouettes(scene.cameras[views], scene.covered[views])
+    )
+
+
+@torch.no_grad()
+def _density_shown(
+    task: NerfTask, hull: Silhouettes | None, points: Float[Tensor, "points 3"]
+) -> Float[Tensor, " points"]:
+    """Density, and none where a view shows its background."""
+    density = task.field.seen.density(points)
+    dense = (density > task.recipe.mesh_density).nonzero()[:, 0]
+    density[dense[~_is_shown(hull, points[dense])]] = 0
+    return density
+
+
+def _is_shown(
+    hull: Silhouettes | None, points: Float[Tensor, "points 3"]
+) -> Bool[Tensor, " points"]:
+    if hull is None:
+        return torch.ones(len(points), dtype=torch.bool, device=points.device)
+    return torch.from_numpy(hull.hold(points.double().cpu().numpy())).to(points.device)
+
+
 @torch.no_grad()
 def box_of_ends(
-    task: NerfTask, renderer: Renderer
+    task: NerfTask, renderer: Renderer, hull: Silhouettes | None
 ) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:
     """The box around the points where the training views' rays end, in scene units.
 
@@ -77,6 +109,7 @@ def box_of_ends(
     )
     depth = (rendered.depth / rendered.opacity.clamp_min(1e-3)).to(rays.origins.device)
     ends = rays.flat().points(depth.reshape(-1, 1))[rendered.opacity.flatten() > 0.5, 0]
+    ends = ends[_is_shown(hull, ends)]
     if len(ends) < 100:
         grid = renderer.occupied_cells().fine
         return grid.lower.cpu().numpy(), grid.upper.cpu().numpy()

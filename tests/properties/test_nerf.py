@@ -27,7 +27,7 @@ from nir.recipes.nerf import LlffNerfRecipe, NerfRecipe
 from nir.runs import load_run
 from nir.tasks.nerf import FLAT_STEPS, build
 from nir.tasks.nerf_predictions import Renderer, truth_of
-from nir.tasks.nerf_surface import box_of_ends
+from nir.tasks.nerf_surface import box_of_ends, surface_of
 
 CPU = torch.device("cpu")
 SMALL = {
@@ -227,6 +227,7 @@ def test_depth_of_a_forward_facing_scene_is_in_the_units_of_its_files(toy_forwar
 
 def test_the_surface_of_a_known_density_is_that_surface_and_is_compared(toy, tmp_path):
     task = task_for(toy, meshed=True, mesh_resolution=48, mesh_density=10.0)
+    task.scene = dataclasses.replace(task.scene, covered=None)  # photographs show something else
 
     def density(points):
         return 100 * (0.6 - points.norm(dim=-1))
@@ -234,7 +235,7 @@ def test_the_surface_of_a_known_density_is_that_surface_and_is_compared(toy, tmp
     for field in (task.field.coarse, task.field.fine):
         field.density = density
         field.forward = lambda points, _: (0.5 * torch.ones_like(points), density(points))
-    lower, upper = box_of_ends(task, Renderer(task))
+    lower, upper = box_of_ends(task, Renderer(task), None)
     assert np.abs([lower, upper]).max() < 0.8  # and not all that the cameras see
     task.predict(tmp_path)
     ball = trimesh.load(tmp_path / "mesh.ply", process=True)
@@ -249,6 +250,27 @@ def test_the_surface_of_a_known_density_is_that_surface_and_is_compared(toy, tmp
     values = {row["metric"]: row["value"] for row in rows if row["split"] == "surface"}
     assert set(values) == {"chamfer_l1", "f_score", "failed"}
     assert values["failed"] == 0
+
+
+def test_fog_of_the_background_s_colour_is_no_surface(toy):
+    """A shell around the scene that all photographs show as their background."""
+    task = task_for(toy, meshed=True, mesh_resolution=40, mesh_density=10.0)
+
+    def density(points):
+        radius = points.norm(dim=-1)
+        return 300 * torch.maximum(0.5 - radius, 0.1 - (radius - 1.25).abs())
+
+    for field in (task.field.coarse, task.field.fine):
+        field.density = density
+        field.forward = lambda points, _: (torch.ones_like(points), density(points))
+
+    def vertices_of_shell() -> int:
+        vertices = np.asarray(surface_of(task, Renderer(task)).vertices)
+        return (np.linalg.norm(vertices[vertices[:, 2] > 0], axis=1) > 1).sum()  # seen from above
+
+    shown = vertices_of_shell()
+    task.scene = dataclasses.replace(task.scene, covered=None)
+    assert 10 * shown < vertices_of_shell()
 
 
 def test_a_density_without_a_surface_has_failed_and_keeps_its_views(toy, tmp_path):

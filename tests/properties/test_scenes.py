@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nir.data.images import write_png
+from nir.data.images import read_image, write_png
 from nir.data.scene_writers import write_blender_split, write_llff
 from nir.data.scenes import load_blender, load_llff, load_scene
 from nir.errors import InputError
@@ -77,6 +77,23 @@ def test_shrinking_averages_what_was_composited_and_shrinks_the_camera(blender):
     np.testing.assert_allclose(half.images, mean, atol=1e-6)
     assert half.cameras.intrinsics == Intrinsics(6, 4, 7.0, 7.0, 3.0, 2.0)
     assert "area mean by 2" in half.pixels
+
+
+def test_what_alpha_covers_is_kept_with_the_views(blender):
+    for name in ("train/r_2.png", "test/r_5.png"):
+        image = some_images(1, 4)[0]
+        image[:3, :5, 3] = 0
+        write_png(blender / name, image)
+    whole, half = load_blender(blender), load_blender(blender, downscale=2)
+    assert whole.covered is not None
+    alpha = np.stack([read_image(blender / n, colour="rgba")[..., 3] for n in whole.names])
+    np.testing.assert_array_equal(whole.covered, alpha > 0)
+    np.testing.assert_array_equal(
+        half.covered, (alpha > 0).reshape(14, 4, 2, 6, 2).any(axis=(2, 4))
+    )
+    assert not whole.covered.all()
+    np.testing.assert_array_equal(whole.only("test").covered, whole.covered[whole.splits["test"]])
+    assert load_blender(blender, splits=("train",)).covered.shape == (5, 8, 12)
 
 
 def test_a_missing_image_is_named_with_the_thinning_that_would_do(blender):
