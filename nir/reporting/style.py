@@ -16,6 +16,7 @@ STYLE = {
     "axes.edgecolor": "#888888",
     "axes.linewidth": 0.7,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.7,
     "xtick.color": "#444444",

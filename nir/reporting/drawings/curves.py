@@ -80,24 +80,33 @@ def quality_for_bytes(results: Results) -> Figure:
         "network": "network (SIREN, 16 bits a number)",
         "pixels": "pixels (8 bits a number)",
     }
+    kibibytes: list[float] = []
     for index, (family, label) in enumerate(families.items()):
         runs = [r for r in results.runs() if r["recipe"]["field"] == family]
         variants = list(dict.fromkeys(r["variant"] for r in runs))
-        size = [results.mean(v, "stored_bytes", "") for v in variants]
+        size = [results.mean(v, "stored_bytes", "") / 1024 for v in variants]
+        kibibytes = kibibytes or sorted(size)  # the other family is as large, about
         quality = [results.mean(v, "psnr_8bit", "trained") for v in variants]
         order = np.argsort(size)
         axis.plot(
-            np.array(size)[order] / 1024,
+            np.array(size)[order],
             np.array(quality)[order],
             "o-",
             color=colour(index),
             label=label,
         )
     axis.set_xscale("log")
+    _tick_at(axis, kibibytes)
     axis.set_xlabel("size on disk (KiB)")
     axis.set_ylabel("PSNR, 8 bit (dB)")
     axis.legend(loc="upper left")
     return figure
+
+
+def _tick_at(axis: Axes, places: list[float]) -> None:
+    """Name these places of a logarithmic axis and no others."""
+    axis.set_xticks(places, [f"{place:.3g}" for place in places])
+    axis.set_xticks([], minor=True)
 
 
 def layers(results: Results) -> Figure:
@@ -161,6 +170,7 @@ def bandwidth_choice(results: Results) -> Figure:
     for axis in (quality, criteria):
         axis.set_xscale("log")
         axis.set_xlabel("σ of the frequencies")
+    _tick_at(quality, list(sigma))
     quality.set_ylabel("PSNR on unseen pixels (dB)")
     quality.legend(fontsize=7.5)
     criteria.set_ylim(-0.2, 4)

@@ -90,7 +90,7 @@ def decision_or_distance(results: Results) -> Figure:
     figure, axes = plt.subplots(
         1,
         len(metrics),
-        figsize=(9.4, 0.8 + 0.36 * len(runs)),
+        figsize=(10.4, 0.8 + 0.36 * len(runs)),
         sharey=True,
         layout="constrained",
     )
@@ -113,7 +113,6 @@ def _bars(axis: Axes, results: Results, runs: list[dict], metric: str) -> None:
         bars = axis.barh(place, results.value(run, metric), height=0.7, color=of_target)
         axis.bar_label(bars, fmt="%.3f", fontsize=7.5, padding=2)
     axis.grid(axis="y", visible=False)
-    axis.set_axisbelow(True)
 
 
 def shape_memory(results: Results) -> Figure:
