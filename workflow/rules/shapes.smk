@@ -1,5 +1,5 @@
-# Collections from folders of meshes (experiments with `meshes: true`). Shapes that
-# are done stay when the job is killed: only the index, which is written last, is an output.
+# Collections from folders of meshes (experiments with `meshes: true`). Shapes that are done stay
+# when the job is killed: only the index, which is written last, is an output.
 
 
 rule prepare_shapes:

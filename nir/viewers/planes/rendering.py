@@ -47,11 +47,18 @@ class Atlas:
     def of_pages(cls, pages: Tensor, side: int) -> Atlas:
         """From [pages height width ...]."""
         count, height, width = pages.shape[:3]
-        texels = torch.arange(count * height * width, device=pages.device)
-        corners = texels.view(count, height, width)[:, : height // side * side : side]
-        firsts = corners[..., : width // side * side : side].flatten()
         columns, rows = width // side, height // side
-        return cls(pages.flatten(0, 2), width, height * width, columns, columns * rows, firsts)
+        slots = torch.arange(count * rows * columns, device=pages.device)
+        page, within = slots // (rows * columns), slots % (rows * columns)
+        corners = within // columns * (side * width) + within % columns * side
+        return cls(
+            texels=pages.flatten(0, 2),
+            width=width,
+            page=height * width,
+            columns=columns,
+            per_page=rows * columns,
+            firsts=page * (height * width) + corners,
+        )
 
     def sample(self, slots: Tensor, local: Tensor, side: int) -> Tensor:
         """Bilinear levels [n ...] at positions `local` [n 2], counted in texel centres."""
