@@ -236,7 +236,8 @@ def _runs(name: str, entry: Mapping[str, Any], config: Mapping[str, Any], where:
             recipe = _recipe(entry, scale, variant, subject, where)
             for key, other in recipe.other_subjects().items():
                 _check_subject(other, f"{where}: {key} of {variant}")
-            for seed in range(config["seeds"][scale]):
+            # What trains nothing has nothing random to repeat.
+            for seed in range(config["seeds"][scale] if recipe.steps else 1):
                 yield Run(
                     experiment=name,
                     task=_part_of(entry, variant)["task"],

@@ -250,3 +250,14 @@ def test_it_is_laid_over_as_snakemake_does():
     update_config(expected, over)
     assert _laid_over(values, over) == expected
     assert values["a"]["c"] == {"d": 2}
+
+
+def test_a_number_for_a_key_is_named_as_any_other_unknown_one():
+    assert "config.yaml: 1: unknown key '1'" in message(small() | {1: 2})
+
+
+def test_a_variant_named_by_a_number_is_named_with_its_place():
+    config = small()
+    config["experiments"]["siren/image"]["variants"][64] = {"width": 64}
+    found = message(config)
+    assert found == "config.yaml: experiments.siren/image.variants: string is expected, not 64"

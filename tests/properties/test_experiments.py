@@ -63,6 +63,12 @@ def test_runs_are_the_product_of_subjects_variants_and_seeds():
     assert len(runs) == len({r.place for r in runs}) == 2 * 2 * 2
 
 
+def test_what_trains_nothing_runs_once():
+    values = config(variants={"none": {"steps": 4}, "gaussian": {"steps": 0}}, per_subject={})
+    seeds = [(r.variant, r.seed) for r in expanded(values).runs if r.subject == "astronaut"]
+    assert seeds == [("none", 0), ("none", 1), ("gaussian", 0)]
+
+
 def test_a_run_has_its_own_folder():
     chosen = run(config(), "astronaut", "none", 1)
     assert chosen.place == "fourier/image/astronaut/none/seed1"

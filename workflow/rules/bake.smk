@@ -13,9 +13,9 @@ rule bake:
         f"results/logs/{RUN_FOLDER.removeprefix('results/')}/bake.log",
     group:
         group_of_run
-    threads: threads_of_training
+    threads: THREADS
     resources:
-        gpu=gpus_of_training,
+        gpu=GPUS,
         mem_mb=memory_of_training,
         runtime=minutes_of_training,
     params:

@@ -92,6 +92,8 @@ RUNS = {f"results/{SCALE}/{r.place}": r for e in EXPERIMENTS.values() for r in e
 TRAINED_ALIKE = trained_alike(EXPERIMENTS)
 RUNS_OF_PHOTOS = {run.subject_name: run for run in RUNS.values() if run.photos}
 RUNS_OF_MESHES = {run.subject_name: run for run in RUNS.values() if run.meshes}
+THREADS = config["threads"][SCALE]  # of one training; small ones run side by side
+GPUS = int(SCALE == "paper")  # of one training
 PUBLISHED = sorted(
     str(path) for path in Path(workflow.basedir, "workflow/published").glob("*.csv")
 )

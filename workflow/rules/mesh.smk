@@ -13,9 +13,9 @@ rule mesh:
         f"results/logs/{RUN_FOLDER.removeprefix('results/')}/mesh.log",
     group:
         group_of_run
-    threads: threads_of_training
+    threads: THREADS
     resources:
-        gpu=gpus_of_training,
+        gpu=GPUS,
         mem_mb=memory_of_training,
         runtime=minutes_of_training,
     params:

@@ -1,9 +1,14 @@
 # What rules ask of their wildcards: inputs, parameters, resources and groups.
 
 
+def folder_of_run(wildcards):
+    """The folder of the run that a rule's wildcards name."""
+    return RUN_FOLDER.format(**dict(wildcards.items()))
+
+
 def run_of(wildcards):
     """The run that a rule's wildcards name."""
-    return RUNS[RUN_FOLDER.format(**dict(wildcards.items()))]
+    return RUNS[folder_of_run(wildcards)]
 
 
 def experiment_of(wildcards):
@@ -95,18 +100,13 @@ def meshes_of_runs(wildcards):
     return files_of_runs("mesh.ply")(wildcards)
 
 
-def threads_of_training(wildcards):
-    """One thread for small trainings, so that they run side by side."""
-    return config["threads"][SCALE]
-
-
 def threads_of_preparation(run):
     """All cores for a user's own folder; those of a training for a set of the registry.
 
     A job that asks for all cores starts only once all are free at the same time: what the
     project's own small sets are prepared for would come last.
     """
-    return config["threads"][SCALE] if run.dataset else 8
+    return THREADS if run.dataset else 8
 
 
 def threads_of_photos(wildcards):
@@ -115,11 +115,6 @@ def threads_of_photos(wildcards):
 
 def threads_of_meshes(wildcards):
     return threads_of_preparation(RUNS_OF_MESHES[wildcards.meshes])
-
-
-def gpus_of_training(wildcards):
-    """Trainings at paper size ask for a GPU."""
-    return int(SCALE == "paper")
 
 
 def minutes_of_training(wildcards, attempt):
@@ -136,7 +131,13 @@ def group_of_run(wildcards):
 
     So is one that failed before: a job ends at the first failure of those that travel in it.
     """
-    run = run_of(wildcards)
+    return group_of_folder(folder_of_run(wildcards))
+
+
+@functools.cache
+def group_of_folder(folder):
+    """The same for all jobs of a run, however often Snakemake asks: logs change while it works."""
+    run = RUNS[folder]
     if workflow.is_main_process and failed_before(run):
         return None
     if SCALE != "paper":
