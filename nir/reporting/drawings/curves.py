@@ -124,10 +124,12 @@ def layers(results: Results) -> Figure:
         _layer_deviations(row[3], results, run, kinds)
         row[0].set_title(run["label"], loc="left", fontsize=9, fontweight="bold")
     for axis, says in zip(axes[-1], ("pre-activations", "activations", "gradients"), strict=False):
-        axis.set_xlabel(f"{says}, first layer light, last dark", fontsize=8)
+        axis.set_xlabel(f"{says}, first layer light, last dark", fontsize=8, loc="left")
     axes[-1, 3].set_xlabel("layer")
     axes[0, 3].set_title("standard deviation over depth", fontsize=8.5)
-    axes[0, 3].legend(fontsize=7.5, loc="center right")
+    # Beside the axes: lines run everywhere within them.
+    named = axes[0, 3].get_legend_handles_labels()
+    figure.legend(*named, loc="outside lower right", ncols=len(kinds), fontsize=7.5)
     return figure
 
 
