@@ -3,8 +3,7 @@
 
 rule bake:
     input:
-        subject=subject_of,
-        others=other_subjects_of,
+        subjects=subjects_of,
         model=f"{RUN_FOLDER}/model.pt",
         recipe=f"{RUN_FOLDER}/recipe.json",
     output:

@@ -8,8 +8,7 @@
 
 rule train:
     input:
-        subject=subject_of,
-        others=other_subjects_of,
+        subjects=subjects_of,
         model=model_of,
     output:
         model=f"{RUN_FOLDER}/model.pt",
@@ -30,12 +29,10 @@ rule train:
         recipe=values_of_training,
         asked=all_values,
         code=code_of_training,
-        task=task_of,
-        subject=subject_name_of,
+        trained=trained,
         content=content_of_subject,
-        adopting=adopting,
     shell:
-        "exec nir train {params.task} {params.subject:q} --recipe {params.asked:q}"
+        "exec nir train {params.trained} --recipe {params.asked:q}"
         " --seed {wildcards.seed} --data-root {params.root:q} --threads {threads}"
         " --out $(dirname {output.model:q}) --checkpoints results/{wildcards.scale}/.checkpoints"
-        " ${{SLURM_JOB_ID:+--keep-checkpoints}} --ahead{params.adopting} --log {log:q}"
+        " ${{SLURM_JOB_ID:+--keep-checkpoints}} --ahead --log {log:q}"

@@ -16,20 +16,21 @@ def experiment_of(wildcards):
     return EXPERIMENTS[f"{wildcards.chapter}/{wildcards.experiment}"]
 
 
-def subject_of(wildcards):
-    """What a run is trained on: a data set's receipt, a scene of photos, or a user's file."""
+def subjects_of(wildcards):
+    """What a run reads: its subject, and what the recipe names beside, such as another photo."""
     run = run_of(wildcards)
+    names = run.recipe.other_subjects().values()
+    others = [name if is_path(name) else f"results/data/{name}.json" for name in names]
+    return [subject_of(run), *others]
+
+
+def subject_of(run):
+    """What a run is trained on: a data set's receipt, a scene of photos, or a user's file."""
     if run.photos:
         return run.trained_on
     if run.meshes:
         return f"{run.trained_on}/collection.json"
     return f"results/data/{run.dataset}.json" if run.dataset else run.subject
-
-
-def other_subjects_of(wildcards):
-    """What the recipe names beside the subject: a second photograph, an encoder's weights."""
-    names = run_of(wildcards).recipe.other_subjects().values()
-    return [name if is_path(name) else f"results/data/{name}.json" for name in names]
 
 
 # Where data lies and whence it came change no result. Snakemake runs nothing again for params that
@@ -77,10 +78,12 @@ def model_of(wildcards):
     return [f"{folder}/model.pt"] if folder else []
 
 
-def adopting(wildcards):
-    """The option of `nir train` that takes it."""
-    folder = folder_of_model(wildcards)
-    return f" --model-of {folder}" if folder else ""
+def trained(wildcards):
+    """What `nir train` is told of a run: its task and subject, and which run trains its model."""
+    run, folder = run_of(wildcards), folder_of_model(wildcards)
+    return shlex.join(
+        [run.task, run.trained_on, *(["--model-of", folder] if folder else [])]
+    )
 
 
 def files_of_runs(name):
@@ -180,14 +183,6 @@ def values_of_training(wildcards):
 def all_values(wildcards, output):
     """The whole recipe, of which the rest trains nothing anew; see `data_root`."""
     return recipe_of(wildcards)
-
-
-def task_of(wildcards):
-    return run_of(wildcards).task
-
-
-def subject_name_of(wildcards):
-    return run_of(wildcards).trained_on
 
 
 def photos_of(wildcards):
