@@ -10,6 +10,7 @@ be of another task (`others`), with that task's recipe and a budget of its own.
 from __future__ import annotations
 
 import fnmatch
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ class Run:
             return f"{SCENES}/{self.subject_name}"
         return f"{COLLECTIONS}/{self.subject_name}" if self.meshes else self.subject
 
+    @functools.cached_property
     def recipe_json(self) -> str:
         """The recipe in its one spelling; it travels as a parameter of rules."""
         return canonical_json(self.recipe.to_dict())

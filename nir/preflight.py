@@ -150,7 +150,7 @@ def _root_with(name: str | None, data_root: Path, scratch: Path) -> Path:
 
 def recipe_key(run: Run) -> str:
     """Runs with the same key cost the same: they differ in seed or subject alone."""
-    return f"{run.task} {run.recipe_json()}"
+    return f"{run.task} {run.recipe_json}"
 
 
 def _in_turn(experiments: Mapping[str, Experiment]) -> Iterator[Run]:

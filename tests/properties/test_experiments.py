@@ -93,8 +93,8 @@ def test_the_order_of_keys_changes_nothing():
     values = config()
     entry = values["experiments"]["fourier/image"]
     turned = config(budget=backwards(entry["budget"]), per_subject=backwards(entry["per_subject"]))
-    recipes = {r.place: r.recipe_json() for r in expanded(values).runs}
-    assert recipes == {r.place: r.recipe_json() for r in expanded(turned).runs}
+    recipes = {r.place: r.recipe_json for r in expanded(values).runs}
+    assert recipes == {r.place: r.recipe_json for r in expanded(turned).runs}
 
 
 def test_a_variant_may_have_values_of_its_own_at_one_scale():
@@ -107,18 +107,18 @@ def test_a_variant_may_have_values_of_its_own_at_one_scale():
 
 
 def test_a_recipe_has_one_spelling():
-    written = run(config(), "astronaut", "none").recipe_json()
+    written = run(config(), "astronaut", "none").recipe_json
     assert written == canonical_json(json.loads(written))
     whole = config(variants={"none": {"learning_rate": 1}, "gaussian": {}})
     point = config(variants={"none": {"learning_rate": 1.0}, "gaussian": {}})
-    same = [run(v, "astronaut", "none").recipe_json() for v in (whole, point)]
+    same = [run(v, "astronaut", "none").recipe_json for v in (whole, point)]
     assert same[0] == same[1]
 
 
 def test_changing_one_variant_changes_the_recipes_of_that_variant_alone():
     changed = config(variants={"none": {"steps": 9}, "gaussian": {"encoding": "gaussian"}})
-    before = {r.place: r.recipe_json() for r in expanded(config()).runs}
-    after = {r.place: r.recipe_json() for r in expanded(changed).runs}
+    before = {r.place: r.recipe_json for r in expanded(config()).runs}
+    after = {r.place: r.recipe_json for r in expanded(changed).runs}
     different = {place for place in before if before[place] != after[place]}
     assert different == {place for place in before if "/none/" in place}
 

@@ -43,7 +43,7 @@ rule plot:
     log:
         f"results/logs/{EXPERIMENT_FOLDER.removeprefix('results/')}/figure-{{figure}}.log",
     group:
-        group_of_report
+        GROUP_OF_REPORT
     resources:
         mem_mb=memory_of_report,
         runtime=minutes_of_report,

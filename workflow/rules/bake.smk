@@ -11,7 +11,7 @@ rule bake:
     log:
         f"results/logs/{RUN_FOLDER.removeprefix('results/')}/bake.log",
     group:
-        group_of_run
+        GROUP_OF_RUN
     threads: THREADS
     resources:
         gpu=GPUS,

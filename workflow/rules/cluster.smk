@@ -6,6 +6,10 @@ if workflow.remote_exec:
     workflow.register_resource("gpu", int(os.environ.get("SLURM_GPUS_ON_NODE", 1)))
 
 
+# One machine takes jobs one by one: groups would only make its plans slower.
+SUBMITTED = workflow.remote_exec or workflow.resource_settings.nodes is not None
+
+
 def together(group):
     """The name of a group, whose members share a job.
 

@@ -10,7 +10,7 @@ rule evaluate:
     log:
         f"results/logs/{EXPERIMENT_FOLDER.removeprefix('results/')}/evaluate.log",
     group:
-        group_of_report
+        GROUP_OF_REPORT
     resources:
         mem_mb=memory_of_report,
         runtime=minutes_of_report,

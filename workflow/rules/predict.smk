@@ -11,7 +11,7 @@ rule predict:
     log:
         f"results/logs/{RUN_FOLDER.removeprefix('results/')}/predict.log",
     group:
-        group_of_run
+        GROUP_OF_RUN
     threads: THREADS
     resources:
         gpu=GPUS,

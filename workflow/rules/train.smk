@@ -18,7 +18,7 @@ rule train:
     log:
         f"results/logs/{RUN_FOLDER.removeprefix('results/')}/train.log",
     group:
-        group_of_run
+        GROUP_OF_RUN
     threads: THREADS
     resources:
         gpu=GPUS,

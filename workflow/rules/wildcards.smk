@@ -153,6 +153,10 @@ def group_of_report(wildcards):
     return together("reports")
 
 
+GROUP_OF_RUN = group_of_run if SUBMITTED else None
+GROUP_OF_REPORT = group_of_report if SUBMITTED else None
+
+
 def minutes_of_report(wildcards, attempt):
     return {"smoke": 5, "quick": 10, "paper": 60}[SCALE] * attempt
 
@@ -172,7 +176,7 @@ def results_of(experiment):
 
 def recipe_of(wildcards):
     """A run's recipe in its one spelling."""
-    return run_of(wildcards).recipe_json()
+    return run_of(wildcards).recipe_json
 
 
 def values_of_training(wildcards):
