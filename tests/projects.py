@@ -52,8 +52,10 @@ class Job:
     def run(self) -> str:
         """experiment/variant for jobs of a run, else the empty text."""
         found = dict(part.split("=") for part in self.wildcards.split(", ") if part)
-        keys = ("chapter", "experiment", "variant")
-        return "/".join(found[key] for key in keys) if "variant" in found else ""
+        if "run" not in found:
+            return ""
+        chapter, experiment, _subject, variant, _seed = found["run"].split("/")
+        return f"{chapter}/{experiment}/{variant}"
 
 
 @dataclass(frozen=True)

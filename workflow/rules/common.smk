@@ -98,7 +98,9 @@ PUBLISHED = sorted(
     str(path) for path in Path(workflow.basedir, "workflow/published").glob("*.csv")
 )
 
-RUN_FOLDER = "results/{scale}/{chapter}/{experiment}/{subject}/{variant}/seed{seed}"
+# A run's place (chapter, experiment, subject, variant, seed) is one wildcard: a plan copies them for
+# every job, many times.
+RUN_FOLDER = "results/{scale}/{run}"
 EXPERIMENT_FOLDER = "results/{scale}/{chapter}/{experiment}"
 
 
@@ -106,9 +108,7 @@ wildcard_constraints:
     scale=SCALE,
     chapter="[a-z]+",
     experiment="[a-z0-9_]+",
-    subject="[A-Za-z0-9_-]+",
-    variant="[A-Za-z0-9_]+",
-    seed="[0-9]+",
+    run="[a-z]+/[a-z0-9_]+/[A-Za-z0-9_-]+/[A-Za-z0-9_]+/seed[0-9]+",
     figure="[a-z0-9_]+",
     capture="[A-Za-z0-9_-]+",
     meshes="[A-Za-z0-9_-]+",

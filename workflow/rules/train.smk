@@ -33,6 +33,6 @@ rule train:
         content=content_of_subject,
     shell:
         "exec nir train {params.trained} --recipe {params.asked:q}"
-        " --seed {wildcards.seed} --data-root {params.root:q} --threads {threads}"
+        " --data-root {params.root:q} --threads {threads}"
         " --out $(dirname {output.model:q}) --checkpoints results/{wildcards.scale}/.checkpoints"
         " ${{SLURM_JOB_ID:+--keep-checkpoints}} --ahead --log {log:q}"

@@ -3,7 +3,7 @@
 
 def folder_of_run(wildcards):
     """The folder of the run that a rule's wildcards name."""
-    return RUN_FOLDER.format(**dict(wildcards.items()))
+    return f"results/{wildcards.scale}/{wildcards.run}"
 
 
 def run_of(wildcards):
@@ -79,11 +79,10 @@ def model_of(wildcards):
 
 
 def trained(wildcards):
-    """What `nir train` is told of a run: its task and subject, and which run trains its model."""
+    """What `nir train` is told of a run, and which other run trains its model, if any."""
     run, folder = run_of(wildcards), folder_of_model(wildcards)
-    return shlex.join(
-        [run.task, run.trained_on, *(["--model-of", folder] if folder else [])]
-    )
+    words = [run.task, run.trained_on, "--seed", str(run.seed)]
+    return shlex.join([*words, "--model-of", folder] if folder else words)
 
 
 def files_of_runs(name):
