@@ -238,7 +238,7 @@ def _runs(name: str, entry: Mapping[str, Any], config: Mapping[str, Any], where:
             recipe = _recipe(entry, scale, variant, subject, where)
             for key, other in recipe.other_subjects().items():
                 _check_subject(other, f"{where}: {key} of {variant}")
-            # What trains nothing has nothing random to repeat.
+            # Seeds tell how trainings scatter; what trains nothing runs once.
             for seed in range(config["seeds"][scale] if recipe.steps else 1):
                 yield Run(
                     experiment=name,
